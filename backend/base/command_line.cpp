@@ -1,0 +1,65 @@
+#include "backend/base/command_line.h"
+
+#include "backend/base/error.h"
+
+namespace tapline {
+
+CommandLine::CommandLine(const std::string& synopsis, const std::string& summary)
+    : context_(g_option_context_new(synopsis.c_str()), g_option_context_free) {
+    g_option_context_set_summary(context_.get(), summary.c_str());
+}
+
+void CommandLine::flag(const char* name, const char* help, bool& target) {
+    add(name, nullptr, help, [&target](const char*) { target = true; });
+}
+
+void CommandLine::value(const char* name, const char* argument, const char* help,
+                        std::optional<std::string>& target) {
+    add(name, argument, help, [&target](const char* value) { target = value; });
+}
+
+void CommandLine::list(const char* name, const char* argument, const char* help,
+                       std::vector<std::string>& target) {
+    add(name, argument, help, [&target](const char* value) { target.emplace_back(value); });
+}
+
+void CommandLine::add(const char* name, const char* argument, const char* help, Setter setter) {
+    setters_.emplace(std::string("--") + name, std::move(setter));
+    entries_.push_back({.long_name = name,
+                        .short_name = 0,
+                        .flags = argument == nullptr ? G_OPTION_FLAG_NO_ARG : G_OPTION_FLAG_NONE,
+                        .arg = G_OPTION_ARG_CALLBACK,
+                        .arg_data = reinterpret_cast<gpointer>(on_option),
+                        .description = help,
+                        .arg_description = argument});
+}
+
+gboolean CommandLine::on_option(const gchar* name, const gchar* value, gpointer self, GError**) {
+    static_cast<CommandLine*>(self)->setters_.at(name)(value);
+    return TRUE;
+}
+
+std::vector<std::string> CommandLine::parse(const std::vector<std::string>& arguments) {
+    entries_.push_back({}); // GOption's end of table.
+    GOptionGroup* group = g_option_group_new("", "", "", this, nullptr);
+    g_option_group_add_entries(group, entries_.data());
+    g_option_context_set_main_group(context_.get(), group);
+
+    g_auto(GStrv) argv = g_new0(gchar*, arguments.size() + 1);
+    for (size_t i = 0; i < arguments.size(); ++i) {
+        argv[i] = g_strdup(arguments[i].c_str());
+    }
+    g_autoptr(GError) error = nullptr;
+    if (!g_option_context_parse_strv(context_.get(), &argv, &error)) {
+        throw UsageError(error->message);
+    }
+    std::vector<std::string> rest;
+    for (gchar** argument = argv; *argument != nullptr; ++argument) {
+        if (argument != argv) { // argv[0] is the program's name.
+            rest.emplace_back(*argument);
+        }
+    }
+    return rest;
+}
+
+} // namespace tapline

@@ -1,0 +1,25 @@
+#include "backend/base/program.h"
+
+#include "backend/base/error.h"
+#include "backend/base/log.h"
+
+#include <clocale>
+#include <exception>
+
+namespace tapline {
+
+int run_program(const std::string& name, const std::function<int()>& body) {
+    std::setlocale(LC_CTYPE, "C.UTF-8"); // GOption's help has an ellipsis.
+    set_up_logging(name);
+    try {
+        return body();
+    } catch (const UsageError& error) {
+        log(LogLevel::error, "{}", error.what());
+        return 2;
+    } catch (const std::exception& error) {
+        log(LogLevel::error, "{}", error.what());
+        return 1;
+    }
+}
+
+} // namespace tapline

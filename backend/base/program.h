@@ -1,0 +1,12 @@
+// The edge of every program: runs it, tells what stopped it and gives the exit code.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace tapline {
+
+// Exit codes: what body returns, 1 after any exception, 2 after a UsageError.
+int run_program(const std::string& name, const std::function<int()>& body);
+
+} // namespace tapline

@@ -1,0 +1,16 @@
+#include "backend/json.h"
+
+namespace tapline {
+
+nlohmann::ordered_json to_json(const MacvtapDevice& device) {
+    return {{"device", device.name},
+            {"index", device.index},
+            {"parent", device.parent},
+            {"mode", to_text(device.mode)},
+            {"mac", device.mac.text()},
+            {"mtu", device.mtu},
+            {"queue_length", device.queue_length},
+            {"up", device.up}};
+}
+
+} // namespace tapline

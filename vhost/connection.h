@@ -1,0 +1,50 @@
+// One front end's socket: whole messages with their descriptors in, replies out. Knows no request.
+#pragma once
+
+#include "backend/base/unique_fd.h"
+#include "vhost/protocol.h"
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace tapline::vhost {
+
+struct Message {
+    Header header{};
+    std::array<std::byte, payload_bytes_max> bytes{};
+    std::vector<UniqueFd> fds;
+
+    Request request() const { return static_cast<Request>(header.request); }
+    bool needs_reply() const { return (header.flags & flag_need_reply) != 0; }
+    std::span<const std::byte> payload() const { return {bytes.data(), header.size}; }
+};
+
+class Connection {
+public:
+    // socket: a connected stream socket; it is made non-blocking.
+    explicit Connection(UniqueFd socket);
+
+    int fd() const { return socket_.get(); }
+
+    // The next message once it is whole, else nothing: the rest is still to come, or the peer has
+    // closed. Throws ProtocolError when the stream makes no sense, Error when the socket fails.
+    std::optional<Message> receive();
+    bool closed() const { return closed_; }
+
+    // A reply is small and the peer waits for it: one that does not fit is the peer's fault.
+    void reply(Request request, std::span<const std::byte> payload);
+
+private:
+    bool fill();
+    void check_header() const;
+
+    UniqueFd socket_;
+    Message partial_;
+    size_t received_ = 0; // Bytes of partial_, header included.
+    bool closed_ = false;
+};
+
+} // namespace tapline::vhost

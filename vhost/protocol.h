@@ -1,0 +1,83 @@
+// The bytes of the vhost-user protocol (QEMU docs/interop/vhost-user.rst), native byte order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tapline::vhost {
+
+enum class Request : uint32_t {
+    get_features = 1,
+    set_features = 2,
+    set_owner = 3,
+    reset_owner = 4,
+    set_mem_table = 5,
+    set_vring_num = 8,
+    set_vring_addr = 9,
+    set_vring_base = 10,
+    get_vring_base = 11,
+    set_vring_kick = 12,
+    set_vring_call = 13,
+    set_vring_err = 14,
+    get_protocol_features = 15,
+    set_protocol_features = 16,
+    get_queue_num = 17,
+    set_vring_enable = 18,
+};
+
+struct Header {
+    uint32_t request;
+    uint32_t flags;
+    uint32_t size; // Bytes of payload that follow.
+};
+static_assert(sizeof(Header) == 12);
+
+constexpr uint32_t version_mask = 0x3;
+constexpr uint32_t version = 0x1;
+constexpr uint32_t flag_reply = 1u << 2;
+constexpr uint32_t flag_need_reply = 1u << 3;
+
+constexpr uint64_t protocol_feature_mq = 1ull << 0;
+constexpr uint64_t protocol_feature_reply_ack = 1ull << 3;
+
+struct VringState {
+    uint32_t index;
+    uint32_t num;
+};
+static_assert(sizeof(VringState) == 8);
+
+struct VringAddresses { // Front-end virtual addresses.
+    uint32_t index;
+    uint32_t flags;
+    uint64_t descriptors;
+    uint64_t used;
+    uint64_t available;
+    uint64_t log;
+};
+static_assert(sizeof(VringAddresses) == 40);
+
+// The payload of SET_VRING_KICK, _CALL and _ERR.
+constexpr uint64_t vring_fd_index_mask = 0xff;
+constexpr uint64_t vring_fd_none = 1ull << 8;
+
+struct MemoryRegion {
+    uint64_t guest_address;
+    uint64_t size;
+    uint64_t user_address; // Where the front end has it mapped.
+    uint64_t mmap_offset;
+};
+static_assert(sizeof(MemoryRegion) == 32);
+
+constexpr size_t memory_regions_max = 8;
+
+struct MemoryTable {
+    uint32_t count;
+    uint32_t padding;
+    MemoryRegion regions[memory_regions_max];
+};
+static_assert(sizeof(MemoryTable) == 264);
+
+constexpr size_t payload_bytes_max = sizeof(MemoryTable);
+constexpr size_t fds_max = memory_regions_max;
+
+} // namespace tapline::vhost

@@ -1,0 +1,305 @@
+#include "vhost/session.h"
+
+#include "vhost/features.h"
+#include "vhost/protocol_error.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
+namespace tapline::vhost {
+namespace {
+
+constexpr uint64_t offered_protocol_features = protocol_feature_mq | protocol_feature_reply_ack;
+
+// T is the whole payload, or its beginning: sizes are checked before any handler runs.
+template <typename T> T read(const Message& message) {
+    T value{};
+    std::memcpy(&value, message.bytes.data(),
+                std::min<size_t>(sizeof value, message.header.size));
+    return value;
+}
+
+template <typename T> Session::Reply reply_of(const T& value) {
+    const auto bytes = std::as_bytes(std::span(&value, 1));
+    return {bytes.begin(), bytes.end()};
+}
+
+void check_offered(uint64_t wanted, uint64_t offered) {
+    if ((wanted & ~offered) != 0) {
+        throw ProtocolError(ProtocolFault::unoffered_feature,
+                            fmt::format("bits {:#x} were never offered", wanted & ~offered));
+    }
+}
+
+constexpr size_t memory_table_bytes_min = offsetof(MemoryTable, regions);
+
+} // namespace
+
+struct Session::Handler {
+    enum class Touches : uint8_t { nothing, one_ring, all_rings };
+    enum class Fds : uint8_t { none, up_to_one, one_a_region };
+
+    Request request;
+    size_t payload_bytes;
+    Fds fds;
+    Touches touches;
+    bool answers;
+    Reply (Session::*run)(Message&);
+};
+
+const Session::Handler* Session::find_handler(uint32_t request) {
+    using enum Handler::Fds;
+    using enum Handler::Touches;
+    using enum Request;
+    using S = Session;
+    constexpr size_t u64 = sizeof(uint64_t);
+    constexpr size_t state = sizeof(VringState);
+    static constexpr std::array<Handler, 16> handlers = {{
+        {get_features, 0, none, nothing, true, &S::get_features},
+        {set_features, u64, none, all_rings, false, &S::set_features},
+        {set_owner, 0, none, nothing, false, &S::set_owner},
+        {reset_owner, 0, none, all_rings, false, &S::reset_owner},
+        {set_mem_table, memory_table_bytes_min, one_a_region, all_rings, false, &S::set_mem_table},
+        {set_vring_num, state, none, one_ring, false, &S::set_vring_num},
+        {set_vring_addr, sizeof(VringAddresses), none, one_ring, false, &S::set_vring_addr},
+        {set_vring_base, state, none, one_ring, false, &S::set_vring_base},
+        {get_vring_base, state, none, one_ring, true, &S::get_vring_base},
+        {set_vring_kick, u64, up_to_one, one_ring, false, &S::set_vring_kick},
+        {set_vring_call, u64, up_to_one, one_ring, false, &S::set_vring_call},
+        {set_vring_err, u64, up_to_one, one_ring, false, &S::set_vring_err},
+        {get_protocol_features, 0, none, nothing, true, &S::get_protocol_features},
+        {set_protocol_features, u64, none, nothing, false, &S::set_protocol_features},
+        {get_queue_num, 0, none, nothing, true, &S::get_queue_num},
+        {set_vring_enable, state, none, one_ring, false, &S::set_vring_enable},
+    }};
+    const auto* found = std::ranges::find(handlers, Request{request}, &Handler::request);
+    return found == handlers.end() ? nullptr : found;
+}
+
+void Session::check(const Handler& handler, const Message& message) {
+    const size_t size = message.header.size;
+    const bool variable = handler.fds == Handler::Fds::one_a_region;
+    if (variable ? size < handler.payload_bytes : size != handler.payload_bytes) {
+        throw ProtocolError(ProtocolFault::wrong_payload_size,
+                            fmt::format("request {} came with {} bytes instead of {}",
+                                        message.header.request, size, handler.payload_bytes));
+    }
+    const size_t fds_allowed = variable                                    ? fds_max
+                               : handler.fds == Handler::Fds::up_to_one ? 1
+                                                                           : 0;
+    if (message.fds.size() > fds_allowed) {
+        throw ProtocolError(ProtocolFault::wrong_fd_count,
+                            fmt::format("request {} came with {} descriptors, not {}",
+                                        message.header.request, message.fds.size(), fds_allowed));
+    }
+}
+
+Session::Session(const Offer& offer)
+    : offer_({.features = offer.features | bit(Feature::protocol_features),
+              .queue_pairs = offer.queue_pairs}),
+      rings_(size_t{2} * offer.queue_pairs) {}
+
+Session::PairRange Session::affected_pairs(const Message& message) const {
+    constexpr PairRange none{0, 0};
+    const Handler* handler = find_handler(message.header.request);
+    if (handler == nullptr || handler->touches == Handler::Touches::nothing) {
+        return none;
+    }
+    if (handler->touches == Handler::Touches::all_rings) {
+        return {0, offer_.queue_pairs};
+    }
+    const bool in_low_byte = handler->fds == Handler::Fds::up_to_one;
+    const uint64_t ring = in_low_byte ? read<uint64_t>(message) & vring_fd_index_mask
+                                      : read<VringState>(message).index;
+    if (ring >= rings_.size()) {
+        return none; // handle() will refuse it.
+    }
+    const auto pair = static_cast<uint16_t>(ring / 2);
+    return {pair, static_cast<uint16_t>(pair + 1)};
+}
+
+std::optional<Session::Reply> Session::handle(Message message) {
+    const Handler* handler = find_handler(message.header.request);
+    if (handler == nullptr) {
+        throw ProtocolError(ProtocolFault::unknown_request,
+                            fmt::format("request {}", message.header.request));
+    }
+    check(*handler, message);
+    Reply reply = (this->*handler->run)(message);
+    return handler->answers ? std::optional(std::move(reply)) : std::nullopt;
+}
+
+bool Session::acknowledges() const {
+    return (protocol_features_ & protocol_feature_reply_ack) != 0;
+}
+
+bool Session::ring_is_enabled(uint16_t ring) const {
+    return rings_[ring].enabled || !has(features_, Feature::protocol_features);
+}
+
+Vring& Session::ring(uint64_t index) {
+    if (index >= rings_.size()) {
+        throw ProtocolError(ProtocolFault::ring_index,
+                            fmt::format("{} of {} rings", index, rings_.size()));
+    }
+    return rings_[index];
+}
+
+Vring& Session::stopped_ring(uint64_t index) {
+    Vring& found = ring(index);
+    if (found.started) {
+        throw ProtocolError(ProtocolFault::out_of_order,
+                            fmt::format("ring {} cannot change while it runs", index));
+    }
+    return found;
+}
+
+std::pair<Vring&, UniqueFd> Session::ring_and_fd(Message& message) {
+    const auto value = read<uint64_t>(message);
+    Vring& found = ring(value & vring_fd_index_mask);
+    const bool announced = (value & vring_fd_none) == 0;
+    if (announced != (message.fds.size() == 1)) {
+        throw ProtocolError(ProtocolFault::wrong_fd_count,
+                            fmt::format("request {} came with {} descriptors",
+                                        message.header.request, message.fds.size()));
+    }
+    return {found, announced ? std::move(message.fds.front()) : UniqueFd()};
+}
+
+Session::Reply Session::get_features(Message&) {
+    return reply_of(offer_.features);
+}
+
+Session::Reply Session::set_features(Message& message) {
+    const auto wanted = read<uint64_t>(message);
+    check_offered(wanted, offer_.features);
+    features_ = wanted;
+    return {};
+}
+
+Session::Reply Session::get_protocol_features(Message&) {
+    return reply_of(offered_protocol_features);
+}
+
+Session::Reply Session::set_protocol_features(Message& message) {
+    const auto wanted = read<uint64_t>(message);
+    check_offered(wanted, offered_protocol_features);
+    protocol_features_ = wanted;
+    return {};
+}
+
+Session::Reply Session::get_queue_num(Message&) {
+    return reply_of(uint64_t{offer_.queue_pairs}); // For net the unit is a pair.
+}
+
+Session::Reply Session::set_owner(Message&) {
+    return {};
+}
+
+Session::Reply Session::reset_owner(Message&) {
+    for (Vring& each : rings_) {
+        each.enabled = false;
+    }
+    return {};
+}
+
+Session::Reply Session::set_mem_table(Message& message) {
+    const auto table = read<MemoryTable>(message);
+    if (table.count > memory_regions_max ||
+        message.header.size < memory_table_bytes_min + table.count * sizeof(MemoryRegion)) {
+        throw ProtocolError(ProtocolFault::wrong_payload_size,
+                            fmt::format("{} bytes cannot hold {} memory regions",
+                                        message.header.size, table.count));
+    }
+    if (message.fds.size() != table.count) {
+        throw ProtocolError(ProtocolFault::wrong_fd_count,
+                            fmt::format("{} descriptors came for {} memory regions",
+                                        message.fds.size(), table.count));
+    }
+    memory_ = GuestMemory::map(std::span(table.regions).first(table.count), message.fds);
+    return {};
+}
+
+Session::Reply Session::set_vring_num(Message& message) {
+    const auto state = read<VringState>(message);
+    Vring& target = stopped_ring(state.index);
+    if (!std::has_single_bit(state.num) || state.num > ring_size_max) {
+        throw ProtocolError(ProtocolFault::ring_size,
+                            fmt::format("{} is no power of two up to {}", state.num,
+                                        ring_size_max));
+    }
+    target.size = state.num;
+    return {};
+}
+
+Session::Reply Session::set_vring_addr(Message& message) {
+    const auto addresses = read<VringAddresses>(message);
+    ring(addresses.index).addresses = addresses;
+    return {};
+}
+
+Session::Reply Session::set_vring_base(Message& message) {
+    const auto state = read<VringState>(message);
+    if (state.num > UINT16_MAX) {
+        throw ProtocolError(ProtocolFault::ring_index,
+                            fmt::format("base {} has more than 16 bits", state.num));
+    }
+    stopped_ring(state.index).base = static_cast<uint16_t>(state.num);
+    return {};
+}
+
+Session::Reply Session::get_vring_base(Message& message) {
+    const uint32_t index = read<VringState>(message).index;
+    Vring& target = ring(index);
+    target.started = false;
+    target.kick.reset();
+    return reply_of(VringState{.index = index, .num = target.base});
+}
+
+Session::Reply Session::set_vring_kick(Message& message) {
+    auto [target, fd] = ring_and_fd(message);
+    if (!fd) {
+        throw ProtocolError(ProtocolFault::wrong_fd_count,
+                            "a ring without a kick descriptor would have to be polled, which is "
+                            "not supported");
+    }
+    if (memory_ == nullptr || target.size == 0 || !target.addresses) {
+        throw ProtocolError(ProtocolFault::out_of_order,
+                            "a ring needs memory, size and addresses before it can start");
+    }
+    target.kick = std::move(fd);
+    target.started = true;
+    return {};
+}
+
+Session::Reply Session::set_vring_call(Message& message) {
+    auto [target, fd] = ring_and_fd(message);
+    target.call = std::move(fd);
+    return {};
+}
+
+Session::Reply Session::set_vring_err(Message& message) {
+    auto [target, fd] = ring_and_fd(message);
+    target.error = std::move(fd);
+    return {};
+}
+
+Session::Reply Session::set_vring_enable(Message& message) {
+    const auto state = read<VringState>(message);
+    if (!has(features_, Feature::protocol_features)) {
+        throw ProtocolError(ProtocolFault::out_of_order,
+                            "SET_VRING_ENABLE needs VHOST_USER_F_PROTOCOL_FEATURES");
+    }
+    if (state.num > 1) {
+        throw ProtocolError(ProtocolFault::ring_index,
+                            fmt::format("{} neither enables nor disables", state.num));
+    }
+    ring(state.index).enabled = state.num == 1;
+    return {};
+}
+
+} // namespace tapline::vhost

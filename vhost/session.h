@@ -1,0 +1,91 @@
+// What the messages of one front end mean: features, memory and the control side of its rings.
+// Knows no socket and no packet. Whoever runs the rings asks affected_pairs() before handle(),
+// takes their rings out of use, and afterwards starts those that are `started`.
+#pragma once
+
+#include "vhost/connection.h"
+#include "vhost/guest_memory.h"
+#include "vhost/vring.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace tapline::vhost {
+
+// Rings come in pairs: 2k carries wire to guest, 2k + 1 guest to wire (virtio 1.2, 5.1.2).
+constexpr uint16_t ring_of_wire_to_guest(uint16_t pair) { return static_cast<uint16_t>(2 * pair); }
+constexpr uint16_t ring_of_guest_to_wire(uint16_t pair) {
+    return static_cast<uint16_t>(2 * pair + 1);
+}
+
+constexpr uint32_t ring_size_max = 32768; // virtio 1.2, 2.7
+
+class Session {
+public:
+    struct Offer {
+        uint64_t features; // Virtio bits; the session adds those of vhost-user itself.
+        uint16_t queue_pairs;
+    };
+
+    explicit Session(const Offer& offer);
+
+    // Queue pairs [begin, end) whose rings a message may change.
+    struct PairRange {
+        uint16_t begin;
+        uint16_t end;
+    };
+    PairRange affected_pairs(const Message& message) const;
+
+    // The payload of the answer, where the request has one. Throws ProtocolError; what was said
+    // before stays as it was.
+    using Reply = std::vector<std::byte>;
+    std::optional<Reply> handle(Message message);
+
+    // Whether the front end may be told the outcome of requests that have no answer of their own.
+    bool acknowledges() const;
+
+    std::vector<Vring>& rings() { return rings_; }
+    const std::vector<Vring>& rings() const { return rings_; }
+    // Without protocol features a ring has no enable message: to start it is to enable it.
+    bool ring_is_enabled(uint16_t ring) const;
+    uint64_t features() const { return features_; }
+    const std::shared_ptr<const GuestMemory>& memory() const { return memory_; }
+
+private:
+    struct Handler;
+    static const Handler* find_handler(uint32_t request);
+    static void check(const Handler& handler, const Message& message);
+
+    Reply get_features(Message& message);
+    Reply set_features(Message& message);
+    Reply get_protocol_features(Message& message);
+    Reply set_protocol_features(Message& message);
+    Reply get_queue_num(Message& message);
+    Reply set_owner(Message& message);
+    Reply reset_owner(Message& message);
+    Reply set_mem_table(Message& message);
+    Reply set_vring_num(Message& message);
+    Reply set_vring_addr(Message& message);
+    Reply set_vring_base(Message& message);
+    Reply get_vring_base(Message& message);
+    Reply set_vring_kick(Message& message);
+    Reply set_vring_call(Message& message);
+    Reply set_vring_err(Message& message);
+    Reply set_vring_enable(Message& message);
+
+    Vring& ring(uint64_t index);
+    Vring& stopped_ring(uint64_t index);
+    // The ring of a SET_VRING_KICK, _CALL or _ERR and the descriptor that came for it, if any.
+    std::pair<Vring&, UniqueFd> ring_and_fd(Message& message);
+
+    const Offer offer_;
+    uint64_t features_ = 0;
+    uint64_t protocol_features_ = 0;
+    std::shared_ptr<const GuestMemory> memory_;
+    std::vector<Vring> rings_;
+};
+
+} // namespace tapline::vhost

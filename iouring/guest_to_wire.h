@@ -1,0 +1,42 @@
+// Frames from the guest's transmit ring to the tap queue, up to a turn's worth at a time.
+#pragma once
+
+#include "iouring/counters.h"
+#include "iouring/ring.h"
+#include "vhost/split_virtqueue.h"
+
+#include <array>
+#include <cstdint>
+
+namespace tapline {
+
+class GuestToWire {
+public:
+    enum class Fate : uint8_t { send, discard }; // discard: the ring is started but disabled.
+
+    GuestToWire(vhost::SplitVirtqueue& queue, size_t header_bytes, Fate fate,
+                DirectionCounters& counters);
+
+    // Takes what the guest has made available and queues its writes. Returns the chains taken.
+    unsigned collect(Ring& ring) noexcept;
+    // The write of this frame failed.
+    void refused(uint16_t slot) noexcept;
+    // After submit: gives all of collect()'s chains back. True: the driver wants a call.
+    bool publish() noexcept;
+
+private:
+    bool may_send(const vhost::Chain& chain) noexcept;
+
+    vhost::SplitVirtqueue& queue_;
+    DirectionCounters& counters_;
+    const size_t header_bytes_;
+    const Fate fate_;
+
+    vhost::IovecList parts_;
+    std::array<vhost::Chain, frames_per_turn_max> batch_{};
+    unsigned batch_size_ = 0;
+    uint64_t frames_sent_ = 0; // Of this batch.
+    uint64_t bytes_sent_ = 0;
+};
+
+} // namespace tapline

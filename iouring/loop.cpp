@@ -1,0 +1,189 @@
+#include "iouring/loop.h"
+
+#include <sys/eventfd.h>
+
+namespace tapline {
+namespace {
+
+// How long a frame waits for a guest that has buffers, but too few for it.
+constexpr std::chrono::milliseconds patience{200};
+
+constexpr Direction directions[] = {Direction::wire_to_guest, Direction::guest_to_wire};
+
+constexpr size_t index_of(Direction direction) { return static_cast<size_t>(direction); }
+
+} // namespace
+
+Loop::Loop(Ring& ring, QueuePair::Plan& plan, HeldFrames& held,
+           std::array<DirectionCounters, direction_count>& counters, const Events& events)
+    : ring_(ring), plan_(plan), counters_(counters), events_(events) {
+    if (auto* out = lane(Direction::guest_to_wire)) {
+        guest_to_wire_.emplace(out->queue, plan.format.header_bytes, plan.fate,
+                               counters[index_of(Direction::guest_to_wire)]);
+    }
+    if (auto* in = lane(Direction::wire_to_guest)) {
+        wire_to_guest_.emplace(in->queue, plan.format, held,
+                               counters[index_of(Direction::wire_to_guest)]);
+    }
+}
+
+void Loop::run() noexcept {
+    ring_.enable();
+    arm();
+    while (!stopping_) {
+        const unsigned sent = guest_to_wire_ ? guest_to_wire_->collect(ring_) : 0;
+        const unsigned offered = wire_to_guest_ && tap_readable_ ? wire_to_guest_->offer(ring_) : 0;
+        if (sent + offered > 0) {
+            ring_.submit();
+        } else {
+            sleep();
+        }
+        reap();
+        publish();
+    }
+    ring_.submit(); // The last calls.
+}
+
+void Loop::arm() noexcept {
+    ring_.poll(events_.stop, TagKind::stop);
+    for (const Direction direction : directions) {
+        if (auto* used = lane(direction)) {
+            ring_.poll(used->kick, TagKind::kick, static_cast<uint16_t>(direction));
+            used->queue.disable_kicks();
+        }
+    }
+}
+
+// Nothing could be moved this turn. What may come meanwhile must wake us, so each wish for a
+// wake-up is followed by one more look.
+void Loop::sleep() noexcept {
+    bool more = false;
+    if (guest_to_wire_) {
+        more |= lane(Direction::guest_to_wire)->queue.enable_kicks();
+    }
+    const bool needs_chains =
+        wire_to_guest_ && (tap_readable_ || wire_to_guest_->holds_frame());
+    if (needs_chains) {
+        more |= lane(Direction::wire_to_guest)->queue.enable_kicks();
+    }
+    if (wire_to_guest_ && !tap_readable_ && !tap_polled_) {
+        ring_.poll_tap();
+        tap_polled_ = true;
+    }
+    const auto limit = time_to_hold();
+    if (more) {
+        ring_.submit();
+    } else {
+        (void)ring_.submit_and_wait(limit);
+    }
+    for (const Direction direction : directions) {
+        if (auto* used = lane(direction)) {
+            used->queue.disable_kicks();
+        }
+    }
+}
+
+void Loop::reap() noexcept {
+    ring_.for_each_completion([this](Tag tag, int32_t result, bool more) {
+        switch (tag.kind) {
+        case TagKind::tap_read:
+            wire_to_guest_->completed(tag.slot, result);
+            break;
+        case TagKind::tap_write:
+            guest_to_wire_->refused(tag.slot);
+            break;
+        case TagKind::tap_readable:
+            tap_readable_ = true;
+            tap_polled_ = false;
+            break;
+        case TagKind::kick: // Its news is in the ring; collect() and offer() look there anyway.
+            if (!more && result >= 0) {
+                const auto direction = static_cast<Direction>(tag.slot);
+                ring_.poll(lane(direction)->kick, TagKind::kick, tag.slot);
+            }
+            break;
+        case TagKind::call:
+            called(static_cast<Direction>(tag.slot));
+            break;
+        case TagKind::stop:
+            stopping_ = true;
+            break;
+        }
+    });
+}
+
+void Loop::publish() noexcept {
+    if (guest_to_wire_) {
+        if (guest_to_wire_->publish()) {
+            call(Direction::guest_to_wire);
+        }
+        note_fault(Direction::guest_to_wire);
+    }
+    if (wire_to_guest_) {
+        if (wire_to_guest_->publish()) {
+            call(Direction::wire_to_guest);
+        }
+        tap_readable_ = tap_readable_ && !wire_to_guest_->tap_is_empty();
+        note_fault(Direction::wire_to_guest);
+    }
+}
+
+// The write rides on the next enter. One that is still under way may come before what was just
+// published, so it is repeated and not relied on.
+void Loop::call(Direction direction) noexcept {
+    Call& state = calls_[index_of(direction)];
+    const int eventfd = lane(direction)->call;
+    if (eventfd < 0) {
+        return;
+    }
+    if (state != Call::idle) {
+        state = Call::sent_again;
+        return;
+    }
+    ring_.signal(eventfd, TagKind::call, static_cast<uint16_t>(direction));
+    state = Call::sent;
+}
+
+void Loop::called(Direction direction) noexcept {
+    Call& state = calls_[index_of(direction)];
+    const bool again = state == Call::sent_again;
+    state = Call::idle;
+    if (again) {
+        call(direction);
+    }
+}
+
+void Loop::note_fault(Direction direction) noexcept {
+    const vhost::RingFault fault = lane(direction)->queue.fault();
+    if (fault == vhost::RingFault::none || fault_noted_[index_of(direction)]) {
+        return;
+    }
+    fault_noted_[index_of(direction)] = true;
+    counters_[index_of(direction)].faults[static_cast<size_t>(fault)].add(1);
+    (void)eventfd_write(events_.attention, 1);
+}
+
+// None while no frame is held. A frame whose time is over is dropped.
+std::optional<std::chrono::milliseconds> Loop::time_to_hold() noexcept {
+    if (!wire_to_guest_ || !wire_to_guest_->holds_frame()) {
+        held_since_.reset();
+        return std::nullopt;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    held_since_ = held_since_.value_or(now);
+    const auto left = patience - std::chrono::duration_cast<std::chrono::milliseconds>(
+                                     now - *held_since_);
+    if (left > std::chrono::milliseconds::zero()) {
+        return left;
+    }
+    wire_to_guest_->give_up_held();
+    held_since_.reset();
+    return std::chrono::milliseconds::zero();
+}
+
+QueuePair::Lane* Loop::lane(Direction direction) noexcept {
+    auto& found = plan_.lanes[index_of(direction)];
+    return found ? &*found : nullptr;
+}
+
+} // namespace tapline

@@ -1,0 +1,61 @@
+// The packet path of one queue pair: everything that happens between a kick or a frame on the
+// wire and the guest's interrupt. Runs on a worker thread; never blocks but to sleep when idle,
+// never allocates, locks or logs.
+#pragma once
+
+#include "iouring/guest_to_wire.h"
+#include "iouring/queue_pair.h"
+#include "iouring/ring.h"
+#include "iouring/wire_to_guest.h"
+
+#include <array>
+#include <chrono>
+#include <optional>
+
+namespace tapline {
+
+class Loop {
+public:
+    struct Events {
+        int stop;      // Readable: run() returns.
+        int attention; // Written when a ring breaks.
+    };
+
+    // plan, held and counters belong to the loop while it lives.
+    Loop(Ring& ring, QueuePair::Plan& plan, HeldFrames& held,
+         std::array<DirectionCounters, direction_count>& counters, const Events& events);
+
+    void run() noexcept;
+
+private:
+    // idle --publish() wants a call--> sent; sent --completion--> idle;
+    // sent --publish() wants a call--> sent_again --completion--> sent, with a second call.
+    enum class Call : uint8_t { idle, sent, sent_again };
+
+    void arm() noexcept;
+    void sleep() noexcept;
+    void reap() noexcept;
+    void publish() noexcept;
+    void call(Direction direction) noexcept;
+    void called(Direction direction) noexcept;
+    void note_fault(Direction direction) noexcept;
+    std::optional<std::chrono::milliseconds> time_to_hold() noexcept;
+    QueuePair::Lane* lane(Direction direction) noexcept;
+
+    Ring& ring_;
+    QueuePair::Plan& plan_;
+    std::array<DirectionCounters, direction_count>& counters_;
+    const Events events_;
+
+    std::optional<GuestToWire> guest_to_wire_;
+    std::optional<WireToGuest> wire_to_guest_;
+
+    std::array<Call, direction_count> calls_{};
+    std::array<bool, direction_count> fault_noted_{};
+    std::optional<std::chrono::steady_clock::time_point> held_since_;
+    bool tap_readable_ = false;
+    bool tap_polled_ = false;
+    bool stopping_ = false;
+};
+
+} // namespace tapline

@@ -1,0 +1,200 @@
+#include "iouring/pump.h"
+
+#include "backend/base/error.h"
+#include "iouring/offload.h"
+#include "vhost/features.h"
+#include "vhost/protocol_error.h"
+
+#include <fmt/format.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+namespace tapline {
+namespace {
+
+using vhost::Feature;
+
+constexpr std::array<const char*, direction_count> direction_names = {"wire_to_guest",
+                                                                      "guest_to_wire"};
+
+uint64_t features_of(TapQueue& tap, size_t queue_pairs) {
+    constexpr uint64_t always = vhost::bits(Feature::version_1, Feature::mrg_rxbuf,
+                                            Feature::event_idx, Feature::indirect_desc);
+    return always | features_for_offloads(tap.supported_offloads()) |
+           (queue_pairs > 1 ? bit(Feature::mq) : 0);
+}
+
+// What never happened has no key.
+template <size_t n, typename Name>
+void add_named(nlohmann::ordered_json& sums, const std::array<Counter, n>& counters, Name name) {
+    for (size_t i = 0; i < n; ++i) {
+        if (const uint64_t value = counters[i].value(); value > 0) {
+            sums[name(i)] = sums.value(name(i), uint64_t{0}) + value;
+        }
+    }
+}
+
+} // namespace
+
+Pump::Pump(std::vector<TapQueue> taps)
+    : attention_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      offer_({.features = features_of(taps.front(), taps.size()),
+              .queue_pairs = static_cast<uint16_t>(taps.size())}) {
+    if (!attention_) {
+        throw Error::from_errno("make an eventfd");
+    }
+    (void)Ring::create(taps.front().fd()); // What cannot run shall be said now, not to a guest.
+    for (TapQueue& tap : taps) {
+        auto worker = std::make_unique<QueuePair>(tap.fd(), attention_.get());
+        pairs_.push_back({.tap = std::move(tap), .worker = std::move(worker)});
+    }
+    begin();
+}
+
+void Pump::begin() {
+    for (Pair& pair : pairs_) {
+        pair.tap.discard_waiting_frames();
+    }
+}
+
+void Pump::pause(vhost::Session& session, vhost::Session::PairRange pairs) {
+    for (uint16_t number = pairs.begin; number < pairs.end; ++number) {
+        const auto lanes = pairs_[number].worker->stop();
+        for (size_t direction = 0; direction < direction_count; ++direction) {
+            if (const auto& lane = lanes[direction]) {
+                vhost::Vring& ring = session.rings()[2u * number + direction];
+                ring.base = lane->queue.next_available();
+                ring.started = lane->queue.fault() == vhost::RingFault::none;
+            }
+        }
+    }
+}
+
+void Pump::resume(vhost::Session& session) {
+    std::exception_ptr refused;
+    for (uint16_t number = 0; number < pairs_.size(); ++number) {
+        if (!pairs_[number].worker->running()) {
+            try {
+                start(session, number);
+            } catch (const vhost::ProtocolError&) {
+                refused = std::current_exception();
+            }
+        }
+    }
+    if (refused) {
+        std::rethrow_exception(refused);
+    }
+}
+
+void Pump::start(vhost::Session& session, uint16_t number) {
+    const uint16_t in = vhost::ring_of_wire_to_guest(number);
+    const uint16_t out = vhost::ring_of_guest_to_wire(number);
+    const bool receives = session.rings()[in].started && session.ring_is_enabled(in);
+    TapQueue& tap = pairs_[number].tap;
+    // A frame in a queue that nobody reads is lost. The first one stays, or frames for the guest
+    // would go to the host's own network stack (tap_handle_frame() in drivers/net/tap.c).
+    tap.set_attached(receives || number == 0);
+
+    // virtio 1.2, 5.1.6.1: before version 1 num_buffers is only there with mergeable buffers.
+    const uint64_t features = session.features();
+    const bool mergeable = has(features, Feature::mrg_rxbuf);
+    const auto header = has(features, Feature::version_1) || mergeable ? VnetHeader::v1
+                                                                      : VnetHeader::legacy;
+    QueuePair::Plan plan{
+        .format = {.header_bytes = static_cast<size_t>(header), .mergeable = mergeable},
+        .fate = session.ring_is_enabled(out) ? GuestToWire::Fate::send
+                                             : GuestToWire::Fate::discard,
+        .lanes = {receives ? make_lane(session, in) : std::nullopt, make_lane(session, out)}};
+    if (plan.lanes[0] || plan.lanes[1]) {
+        tap.configure(header, offloads_for_features(features));
+        pairs_[number].worker->start(std::move(plan));
+    }
+}
+
+std::optional<QueuePair::Lane> Pump::make_lane(vhost::Session& session, uint16_t ring) {
+    vhost::Vring& control = session.rings()[ring];
+    if (!control.started) {
+        return std::nullopt;
+    }
+    try {
+        return QueuePair::Lane{
+            .queue = vhost::SplitVirtqueue(control, session.memory(), session.features()),
+            .kick = control.kick.get(),
+            .call = control.call.get()};
+    } catch (const vhost::ProtocolError&) {
+        control.started = false;
+        throw;
+    }
+}
+
+void Pump::end(vhost::Session& session) {
+    pause(session, {0, static_cast<uint16_t>(pairs_.size())});
+    for (size_t number = 0; number < pairs_.size(); ++number) {
+        pairs_[number].worker->forget_held_frames();
+        pairs_[number].tap.set_attached(number == 0);
+    }
+}
+
+unsigned Pump::running_pairs() const {
+    return static_cast<unsigned>(
+        std::ranges::count_if(pairs_, [](const Pair& pair) { return pair.worker->running(); }));
+}
+
+void Pump::check_devices() const {
+    for (const Pair& pair : pairs_) {
+        (void)pair.tap.device_name();
+    }
+}
+
+std::vector<std::string> Pump::take_faults(const vhost::Session* session) {
+    eventfd_t drained = 0;
+    eventfd_read(attention_.get(), &drained);
+    std::vector<std::string> lines;
+    for (size_t number = 0; number < pairs_.size(); ++number) {
+        for (size_t direction = 0; direction < direction_count; ++direction) {
+            const DirectionCounters& counters =
+                pairs_[number].worker->counters(static_cast<Direction>(direction));
+            for (size_t fault = 0; fault < vhost::ring_fault_count; ++fault) {
+                uint64_t& told = pairs_[number].faults_told[direction][fault];
+                const uint64_t before = std::exchange(told, counters.faults[fault].value());
+                if (before == told) {
+                    continue;
+                }
+                const size_t ring = 2 * number + direction;
+                lines.push_back(fmt::format("ring {} ({}) is broken: {}", ring,
+                                            direction_names[direction],
+                                            to_text(static_cast<vhost::RingFault>(fault))));
+                if (session != nullptr && session->rings()[ring].error) {
+                    (void)eventfd_write(session->rings()[ring].error.get(), 1);
+                }
+            }
+        }
+    }
+    return lines;
+}
+
+nlohmann::ordered_json Pump::counters() const {
+    nlohmann::ordered_json all;
+    for (const Direction direction : {Direction::guest_to_wire, Direction::wire_to_guest}) {
+        uint64_t frames = 0;
+        uint64_t bytes = 0;
+        auto dropped = nlohmann::ordered_json::object();
+        auto faults = nlohmann::ordered_json::object();
+        for (const Pair& pair : pairs_) {
+            const DirectionCounters& counters = pair.worker->counters(direction);
+            frames += counters.frames.value();
+            bytes += counters.bytes.value();
+            add_named(dropped, counters.drops, [](size_t i) { return to_text(static_cast<Drop>(i)); });
+            add_named(faults, counters.faults,
+                      [](size_t i) { return to_text(static_cast<vhost::RingFault>(i)); });
+        }
+        all[direction_names[static_cast<size_t>(direction)]] = {
+            {"frames", frames}, {"bytes", bytes}, {"dropped", dropped}, {"ring_faults", faults}};
+    }
+    return all;
+}
+
+} // namespace tapline

@@ -1,0 +1,63 @@
+// The tap queues of one guest NIC and the workers that serve them, driven by what a session says.
+// Main thread only.
+#pragma once
+
+#include "backend/tap_queue.h"
+#include "iouring/queue_pair.h"
+#include "vhost/session.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tapline {
+
+class Pump {
+public:
+    // One tap queue a pair. Throws Error where the kernel cannot run a worker.
+    explicit Pump(std::vector<TapQueue> taps);
+
+    vhost::Session::Offer offer() const { return offer_; }
+    // Readable when a ring broke: then call take_faults().
+    int attention() const { return attention_.get(); }
+
+    // A session begins: what waits in the tap queues was meant for nobody.
+    void begin();
+    // Takes the rings of these pairs out of the workers' hands; the session is up to date then.
+    void pause(vhost::Session& session, vhost::Session::PairRange pairs);
+    // Gives the workers every started ring they do not have. Throws ProtocolError for a ring that
+    // cannot start, after all others have.
+    void resume(vhost::Session& session);
+    // The session is over.
+    void end(vhost::Session& session);
+
+    unsigned running_pairs() const;
+    // Throws Error once a device is gone.
+    void check_devices() const;
+    // A line for each ring that broke since. The front end, where there is one yet, is told by the
+    // eventfd it gave with SET_VRING_ERR.
+    std::vector<std::string> take_faults(const vhost::Session* session);
+
+    // Sums over all pairs, by direction.
+    nlohmann::ordered_json counters() const;
+
+private:
+    struct Pair {
+        TapQueue tap;
+        std::unique_ptr<QueuePair> worker;
+        std::array<std::array<uint64_t, vhost::ring_fault_count>, direction_count> faults_told{};
+    };
+
+    void start(vhost::Session& session, uint16_t number);
+    std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring);
+
+    UniqueFd attention_;
+    std::vector<Pair> pairs_;
+    vhost::Session::Offer offer_;
+};
+
+} // namespace tapline

@@ -1,0 +1,104 @@
+#include "iouring/pump_options.h"
+
+#include "backend/base/command_line.h"
+#include "backend/base/error.h"
+#include "backend/base/number.h"
+#include "backend/interface_options.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <glib.h>
+
+#include <climits>
+#include <optional>
+
+namespace tapline {
+namespace {
+
+constexpr uint16_t queue_pairs_max = 128; // Ring numbers of vhost-user have 8 bits.
+
+UniqueFd inherited_fd(const std::string& what, const std::string& text) {
+    UniqueFd fd(parse_number<int>(what, text, 0, INT_MAX));
+    if (fcntl(fd.get(), F_SETFD, FD_CLOEXEC) < 0) {
+        (void)fd.release(); // Not a descriptor, so not ours to close.
+        throw Error::from_errno(fmt::format("use {} {}", what, text),
+                                "it must be open in the process that starts this one");
+    }
+    return fd;
+}
+
+std::vector<UniqueFd> inherited_fds(const std::string& text) {
+    std::vector<UniqueFd> fds;
+    g_auto(GStrv) numbers = g_strsplit(text.c_str(), ",", -1);
+    for (gchar** number = numbers; *number != nullptr; ++number) {
+        fds.push_back(inherited_fd("tap descriptor", *number));
+    }
+    if (fds.empty() || fds.size() > queue_pairs_max) {
+        throw Error({.operation = fmt::format("read tap descriptors '{}'", text),
+                     .cause = fmt::format("not 1 to {} numbers between commas", queue_pairs_max)});
+    }
+    return fds;
+}
+
+void exactly_one(std::initializer_list<bool> given, const char* choices) {
+    if (std::count(given.begin(), given.end(), true) != 1) {
+        throw UsageError(fmt::format("needs exactly one of {}", choices));
+    }
+}
+
+} // namespace
+
+PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
+    InterfaceText text;
+    std::optional<std::string> socket_path;
+    std::optional<std::string> fd;
+    std::optional<std::string> device;
+    std::optional<std::string> tap_fds;
+    bool json_status = false;
+    bool print_capabilities = false;
+
+    CommandLine command_line("", "Serve one guest NIC as a vhost-user backend on a macvtap.");
+    command_line.value("socket-path", "PATH", "Listen for the front end there", socket_path);
+    command_line.value("fd", "N", "Use this listening or connected socket instead", fd);
+    add_interface_options(command_line, text);
+    command_line.value("device", "NAME", "Use this macvtap, and leave it, instead of making one",
+                       device);
+    command_line.value("tap-fds", "N[,N...]", "Use these opened tap queues, one a queue pair",
+                       tap_fds);
+    command_line.flag("json-status", "Tell events and counters on stdout, one JSON object a line",
+                      json_status);
+    command_line.flag("print-capabilities", "Print what this backend is, as JSON, and exit",
+                      print_capabilities);
+    if (const auto rest = command_line.parse(arguments); !rest.empty()) {
+        throw UsageError(fmt::format("'{}' is no option", rest.front()));
+    }
+    PumpOptions options{.front_end = {},
+                        .tap_queues = std::vector<UniqueFd>(),
+                        .json_status = json_status,
+                        .print_capabilities = print_capabilities};
+    if (print_capabilities) {
+        return options;
+    }
+    exactly_one({socket_path.has_value(), fd.has_value()}, "--socket-path and --fd");
+    exactly_one({text.parent.has_value(), device.has_value(), tap_fds.has_value()},
+                "--parent, --device and --tap-fds");
+    if (socket_path) {
+        options.front_end = *socket_path;
+    } else {
+        options.front_end = inherited_fd("socket descriptor", *fd);
+    }
+    if (tap_fds) {
+        options.tap_queues = inherited_fds(*tap_fds);
+        return options;
+    }
+    const std::string queues = text.queues.value_or("1");
+    const auto pairs = parse_number<uint16_t>("number of queues", queues, 1, queue_pairs_max);
+    if (device) {
+        options.tap_queues = PumpOptions::ExistingDevice{.name = *device, .queue_pairs = pairs};
+    } else {
+        options.tap_queues = InterfaceSpec::parse(text);
+    }
+    return options;
+}
+
+} // namespace tapline

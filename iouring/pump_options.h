@@ -1,0 +1,29 @@
+// What the command line of tapline-pump asks for, checked.
+#pragma once
+
+#include "backend/base/unique_fd.h"
+#include "backend/interface_spec.h"
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace tapline {
+
+struct PumpOptions {
+    struct ExistingDevice {
+        std::string name;
+        uint16_t queue_pairs;
+    };
+
+    std::variant<std::string, UniqueFd> front_end;                                // Path or socket.
+    std::variant<InterfaceSpec, ExistingDevice, std::vector<UniqueFd>> tap_queues; // Last: opened.
+    bool json_status;
+    bool print_capabilities; // Then nothing else is set.
+};
+
+// Throws UsageError for options that do not go together, Error for values that cannot be.
+PumpOptions parse_pump_options(const std::vector<std::string>& arguments);
+
+} // namespace tapline

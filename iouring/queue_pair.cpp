@@ -1,0 +1,72 @@
+#include "iouring/queue_pair.h"
+
+#include "backend/base/error.h"
+#include "iouring/loop.h"
+
+#include <sys/eventfd.h>
+
+#include <csignal>
+#include <system_error>
+#include <utility>
+
+namespace tapline {
+namespace {
+
+UniqueFd make_eventfd() {
+    UniqueFd fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!fd) {
+        throw Error::from_errno("make an eventfd");
+    }
+    return fd;
+}
+
+// Signals are the main thread's: a thread inherits the mask of the one that starts it.
+class BlockedSignals {
+public:
+    BlockedSignals() {
+        sigset_t all;
+        sigfillset(&all);
+        sigdelset(&all, SIGBUS); // Raised by the worker's own access to revoked guest memory.
+        pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    BlockedSignals(const BlockedSignals&) = delete;
+    BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+private:
+    sigset_t before_;
+};
+
+} // namespace
+
+QueuePair::QueuePair(int tap_fd, int attention)
+    : tap_fd_(tap_fd), attention_(attention), stop_event_(make_eventfd()) {}
+
+void QueuePair::start(Plan plan) {
+    plan_ = std::move(plan);
+    ring_ = Ring::create(tap_fd_);
+    const BlockedSignals blocked;
+    try {
+        worker_ = std::thread([this] {
+            Loop(*ring_, plan_, held_, counters_,
+                 {.stop = stop_event_.get(), .attention = attention_})
+                .run();
+        });
+    } catch (const std::system_error& error) {
+        throw Error::from_errno("start a worker thread", "", error.code().value());
+    }
+}
+
+std::array<std::optional<QueuePair::Lane>, direction_count> QueuePair::stop() {
+    if (!running()) {
+        return {};
+    }
+    eventfd_write(stop_event_.get(), 1);
+    worker_.join();
+    eventfd_t drained = 0;
+    eventfd_read(stop_event_.get(), &drained);
+    ring_.reset();
+    return std::exchange(plan_.lanes, {});
+}
+
+} // namespace tapline

@@ -1,0 +1,64 @@
+// The worker between one tap queue and one pair of virtqueues: a thread with its own io_uring.
+//
+// The main thread calls start() and stop(); in between the virtqueues, and the descriptors named
+// in the plan, belong to the worker. Counters may be read at any time.
+#pragma once
+
+#include "iouring/counters.h"
+#include "iouring/guest_to_wire.h"
+#include "iouring/held_frames.h"
+#include "iouring/wire_to_guest.h"
+#include "vhost/split_virtqueue.h"
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <thread>
+
+namespace tapline {
+
+class QueuePair {
+public:
+    // One direction: its ring and the eventfds that go with it, borrowed until stop().
+    struct Lane {
+        vhost::SplitVirtqueue queue;
+        int kick;
+        int call; // -1: the driver polls.
+    };
+    struct Plan {
+        WireToGuest::Format format;
+        GuestToWire::Fate fate;
+        std::array<std::optional<Lane>, direction_count> lanes; // By Direction.
+    };
+
+    // attention: an eventfd the worker writes to when a ring breaks.
+    QueuePair(int tap_fd, int attention);
+    ~QueuePair() { stop(); }
+    QueuePair(const QueuePair&) = delete;
+    QueuePair& operator=(const QueuePair&) = delete;
+
+    // Throws Error where the kernel gives no io_uring or no thread.
+    void start(Plan plan);
+    bool running() const { return worker_.joinable(); }
+    // The lanes as the worker left them. Without effect on a pair that does not run.
+    std::array<std::optional<Lane>, direction_count> stop();
+    // Frames that wait for the guest are dropped: the guest is gone.
+    void forget_held_frames() { held_.clear(); }
+
+    const DirectionCounters& counters(Direction direction) const {
+        return counters_[static_cast<size_t>(direction)];
+    }
+
+private:
+    const int tap_fd_;
+    const int attention_;
+    UniqueFd stop_event_;
+    std::array<DirectionCounters, direction_count> counters_;
+    HeldFrames held_;
+    Plan plan_;
+    std::unique_ptr<Ring> ring_; // Destroyed before what it may still point to.
+    std::thread worker_;
+};
+
+} // namespace tapline

@@ -1,0 +1,64 @@
+// An io_uring with one tap queue registered in it. Made by the main thread, used by one worker.
+//
+// Reads and writes on the tap never wait (RWF_NOWAIT): when submit() returns each of them has
+// either moved a frame or failed, in the order it was queued, and the kernel holds no more
+// pointers into guest memory.
+#pragma once
+
+#include "iouring/tag.h"
+
+#include <liburing.h>
+
+#include <cassert>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+
+namespace tapline {
+
+constexpr unsigned frames_per_turn_max = 64; // Each direction; 32 to 256 measure the same.
+
+class Ring {
+public:
+    // Throws Error where the kernel has no io_uring as we need it (Linux 6.4).
+    static std::unique_ptr<Ring> create(int tap_fd);
+    ~Ring() { io_uring_queue_exit(&ring_); }
+    Ring(const Ring&) = delete;
+    Ring& operator=(const Ring&) = delete;
+
+    // The calling thread becomes the ring's only user.
+    void enable() noexcept;
+
+    // parts stay valid until submit() returns.
+    void read_tap(std::span<const iovec> parts, uint16_t slot) noexcept;
+    void write_tap(std::span<const iovec> parts, uint16_t slot) noexcept; // Completes if it fails.
+    void poll_tap() noexcept;                                             // Completes once.
+    void poll(int fd, TagKind kind, uint16_t slot = 0) noexcept;          // Completes each time.
+    void signal(int eventfd, TagKind kind, uint16_t slot) noexcept;
+
+    void submit() noexcept;
+    // Waits for one completion at least, or until the time, under a second, is over: then false.
+    bool submit_and_wait(std::optional<std::chrono::milliseconds> limit) noexcept;
+
+    // visit(Tag, int32_t result, bool more): more says that the request goes on.
+    template <typename Visitor> void for_each_completion(Visitor visit) noexcept {
+        io_uring_cqe* completion = nullptr;
+        unsigned head = 0;
+        unsigned count = 0;
+        io_uring_for_each_cqe(&ring_, head, completion) {
+            visit(Tag::unpack(completion->user_data), completion->res,
+                  (completion->flags & IORING_CQE_F_MORE) != 0);
+            ++count;
+        }
+        io_uring_cq_advance(&ring_, count);
+    }
+
+private:
+    Ring() = default;
+    io_uring_sqe* next_entry() noexcept;
+
+    io_uring ring_{};
+};
+
+} // namespace tapline

@@ -1,0 +1,151 @@
+#include "iouring/server.h"
+
+#include "backend/base/error.h"
+#include "backend/base/log.h"
+#include "vhost/features.h"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <span>
+#include <utility>
+
+namespace tapline {
+namespace {
+
+// A front end that floods us shall not keep signals waiting.
+constexpr unsigned messages_per_dispatch_max = 64;
+
+} // namespace
+
+Server::Server(MainLoop& loop, Pump& pump, Status& status)
+    : loop_(loop), pump_(pump), status_(status),
+      on_fault_(loop.on_readable(pump.attention(), [this] { tell_faults(); })) {}
+
+Server::~Server() {
+    if (session_) {
+        pump_.end(*session_);
+    }
+}
+
+void Server::listen(vhost::ListeningSocket socket) {
+    listener_.emplace(std::move(socket));
+    on_front_end_ = loop_.on_readable(listener_->fd(), [this] { accept(); });
+}
+
+void Server::serve_only(UniqueFd connected) {
+    begin(std::move(connected));
+}
+
+void Server::accept() {
+    if (UniqueFd connected = listener_->accept()) {
+        on_front_end_.reset();
+        begin(std::move(connected));
+    }
+}
+
+void Server::begin(UniqueFd connected) {
+    pump_.begin();
+    session_.emplace(pump_.offer());
+    connection_.emplace(std::move(connected));
+    on_message_ = loop_.on_readable(connection_->fd(), [this] { on_messages(); });
+    told_running_ = 0;
+    ++sessions_;
+    status_.tell("connected", nlohmann::ordered_json::object());
+    log(LogLevel::info, "front end connected");
+}
+
+void Server::end(const std::string& reason) {
+    on_message_.reset();
+    pump_.end(*session_);
+    session_.reset();
+    connection_.reset();
+    status_.tell("disconnected", {{"reason", reason}, {"counters", counters()}});
+    log(LogLevel::info, "front end gone: {}", reason);
+    if (listener_) {
+        on_front_end_ = loop_.on_readable(listener_->fd(), [this] { accept(); });
+    } else {
+        loop_.quit();
+    }
+}
+
+void Server::on_messages() {
+    try {
+        for (unsigned count = 0; count < messages_per_dispatch_max; ++count) {
+            std::optional<vhost::Message> message = connection_->receive();
+            if (!message) {
+                break;
+            }
+            handle(std::move(*message));
+        }
+        if (connection_->closed()) {
+            end("closed by the front end");
+        }
+    } catch (const vhost::ProtocolError& error) {
+        refuse(error);
+        end(error.what());
+    }
+}
+
+// Whatever the message was, the rings it touched go on as far as they can.
+void Server::handle(vhost::Message message) {
+    const vhost::Request request = message.request();
+    const bool acknowledge = message.needs_reply() && session_->acknowledges();
+    std::optional<vhost::Session::Reply> reply;
+    uint64_t outcome = 0; // REPLY_ACK: other than zero is a failure.
+    const auto attempt = [&](const auto& step) {
+        try {
+            step();
+        } catch (const vhost::ProtocolError& error) {
+            if (!acknowledge || ends_session(error.fault())) {
+                throw;
+            }
+            refuse(error);
+            outcome = 1;
+        }
+    };
+    pump_.pause(*session_, session_->affected_pairs(message));
+    attempt([&] { reply = session_->handle(std::move(message)); });
+    attempt([&] { pump_.resume(*session_); });
+    if (reply) {
+        connection_->reply(request, *reply);
+    } else if (acknowledge) {
+        connection_->reply(request, std::as_bytes(std::span(&outcome, 1)));
+    }
+    tell_running();
+}
+
+void Server::refuse(const vhost::ProtocolError& error) {
+    ++protocol_errors_[static_cast<size_t>(error.fault())];
+    log(LogLevel::warning, "front end refused: {}", error.what());
+}
+
+void Server::tell_running() {
+    const unsigned running = pump_.running_pairs();
+    if (std::exchange(told_running_, running) != running) {
+        const auto names = vhost::feature_names(session_->features());
+        status_.tell("running", {{"queue_pairs", running}, {"features", names}});
+        log(LogLevel::info, "{} queue pairs run, features {:#x}", running, session_->features());
+    }
+}
+
+void Server::tell_faults() {
+    for (const std::string& line : pump_.take_faults(session_ ? &*session_ : nullptr)) {
+        log(LogLevel::warning, "{}", line);
+    }
+}
+
+nlohmann::ordered_json Server::counters() const {
+    nlohmann::ordered_json all = pump_.counters();
+    auto errors = nlohmann::ordered_json::object();
+    for (size_t fault = 0; fault < protocol_errors_.size(); ++fault) {
+        if (protocol_errors_[fault] > 0) {
+            errors[to_text(static_cast<vhost::ProtocolFault>(fault))] = protocol_errors_[fault];
+        }
+    }
+    all["sessions"] = sessions_;
+    all["protocol_errors"] = errors;
+    return all;
+}
+
+} // namespace tapline

@@ -1,0 +1,60 @@
+// Serves one front end after the other: its messages to the session, what they change to the pump,
+// what happens to whoever watches.
+#pragma once
+
+#include "backend/base/main_loop.h"
+#include "backend/link_watch.h"
+#include "iouring/pump.h"
+#include "iouring/status.h"
+#include "vhost/connection.h"
+#include "vhost/protocol_error.h"
+#include "vhost/session.h"
+#include "vhost/socket.h"
+
+#include <array>
+#include <optional>
+#include <string>
+
+namespace tapline {
+
+class Server {
+public:
+    // All must outlive the server.
+    Server(MainLoop& loop, Pump& pump, Status& status);
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    // Front ends come one at a time; the next waits until the last has gone.
+    void listen(vhost::ListeningSocket socket);
+    // There will be no other: the main loop ends with it.
+    void serve_only(UniqueFd connected);
+
+    nlohmann::ordered_json counters() const;
+
+private:
+    void accept();
+    void begin(UniqueFd connected);
+    void end(const std::string& reason);
+    void on_messages();
+    void handle(vhost::Message message);
+    void refuse(const vhost::ProtocolError& error);
+    void tell_running();
+    void tell_faults();
+
+    MainLoop& loop_;
+    Pump& pump_;
+    Status& status_;
+    std::optional<vhost::ListeningSocket> listener_;
+    std::optional<vhost::Connection> connection_;
+    std::optional<vhost::Session> session_;
+    unsigned told_running_ = 0;
+    uint64_t sessions_ = 0;
+    std::array<uint64_t, vhost::protocol_fault_count> protocol_errors_{};
+
+    MainLoop::Source on_front_end_;
+    MainLoop::Source on_message_;
+    MainLoop::Source on_fault_;
+};
+
+} // namespace tapline

@@ -1,0 +1,109 @@
+// tapline-pump: one guest NIC in the foreground, from the first front end to SIGTERM.
+#include "backend/base/error.h"
+#include "backend/base/log.h"
+#include "backend/base/main_loop.h"
+#include "backend/base/program.h"
+#include "backend/json.h"
+#include "backend/link_watch.h"
+#include "backend/tap_node.h"
+#include "backend/tap_queue.h"
+#include "iouring/pump_options.h"
+#include "iouring/server.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+namespace tapline {
+namespace {
+
+// The host side of the NIC while the pump runs.
+struct HostSide {
+    Netlink netlink = Netlink::open();
+    std::optional<OwnedMacvtap> made; // Deleted when the pump ends.
+    nlohmann::ordered_json facts = nlohmann::ordered_json::object();
+    std::vector<TapQueue> queues;
+};
+
+void set_up(HostSide& host, const InterfaceSpec& spec) {
+    host.made.emplace(OwnedMacvtap::create(host.netlink, spec));
+    const MacvtapDevice& device = host.made->device();
+    if (spec.owner()) {
+        set_tap_node_owner(device, *spec.owner());
+    }
+    host.queues = open_queues(device, spec.queue_pairs());
+    host.facts = to_json(device);
+}
+
+void set_up(HostSide& host, const PumpOptions::ExistingDevice& existing) {
+    const MacvtapDevice device = find_macvtap(host.netlink, existing.name);
+    host.queues = open_queues(device, existing.queue_pairs);
+    host.facts = to_json(device);
+}
+
+void set_up(HostSide& host, std::vector<UniqueFd>& fds) {
+    for (UniqueFd& fd : fds) {
+        host.queues.push_back(TapQueue::adopt(std::move(fd)));
+    }
+    host.facts["device"] = host.queues.front().device_name();
+}
+
+void serve(Server& server, PumpOptions& options, nlohmann::ordered_json& facts) {
+    if (const auto* path = std::get_if<std::string>(&options.front_end)) {
+        facts["socket"] = *path;
+        server.listen(vhost::ListeningSocket::bind(*path));
+        return;
+    }
+    UniqueFd fd = std::move(std::get<UniqueFd>(options.front_end));
+    switch (vhost::kind_of_socket(fd.get())) {
+    case vhost::SocketKind::listening:
+        server.listen(vhost::ListeningSocket(std::move(fd)));
+        break;
+    case vhost::SocketKind::connected:
+        server.serve_only(std::move(fd));
+        break;
+    }
+}
+
+int run(const std::vector<std::string>& arguments) {
+    PumpOptions options = parse_pump_options(arguments);
+    if (options.print_capabilities) { // QEMU docs/interop/vhost-user.json
+        fmt::print("{}\n", nlohmann::json{{"type", "net"}}.dump());
+        return 0;
+    }
+    MainLoop loop;
+    // First of all: from here on a signal leads through every destructor.
+    const auto on_terminate = loop.on_signal(SIGTERM, [&] { loop.quit(); });
+    const auto on_interrupt = loop.on_signal(SIGINT, [&] { loop.quit(); });
+
+    HostSide host;
+    std::visit([&](auto& source) { set_up(host, source); }, options.tap_queues);
+    Pump pump(std::move(host.queues));
+    Status status(options.json_status);
+    Server server(loop, pump, status);
+
+    LinkWatch links = LinkWatch::open();
+    const auto on_link = loop.on_readable(links.fd(), [&] {
+        links.drain();
+        pump.check_devices();
+    });
+    pump.check_devices();
+
+    serve(server, options, host.facts);
+    host.facts["queue_pairs"] = pump.offer().queue_pairs;
+    status.tell("listening", host.facts);
+    log(LogLevel::info, "ready: {}", host.facts.dump());
+    loop.run();
+    status.tell("stopped", {{"counters", server.counters()}});
+    return 0;
+}
+
+} // namespace
+} // namespace tapline
+
+int main(int argc, char** argv) {
+    return tapline::run_program("tapline-pump",
+                                [&] { return tapline::run({argv, argv + argc}); });
+}

@@ -1,0 +1,130 @@
+#include "tests/fakes/front_end.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+
+namespace tapline::fakes {
+
+using vhost::Request;
+
+bool wait_readable(int fd, std::chrono::milliseconds limit) {
+    pollfd watched{.fd = fd, .events = POLLIN, .revents = 0};
+    return poll(&watched, 1, static_cast<int>(limit.count())) == 1;
+}
+
+UniqueFd make_eventfd() {
+    return UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+FrontEnd FrontEnd::connect(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const auto until = std::chrono::steady_clock::now() + deadline;
+    while (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) {
+        if (std::chrono::steady_clock::now() > until) {
+            throw std::runtime_error("no back end listens on " + path);
+        }
+        std::this_thread::yield();
+    }
+    return FrontEnd(std::move(socket));
+}
+
+void FrontEnd::send(uint32_t request, std::span<const std::byte> payload, const Options& options) {
+    vhost::Header header{
+        .request = request,
+        .flags = options.flags,
+        .size = options.announced_size.value_or(static_cast<uint32_t>(payload.size()))};
+    std::array<iovec, 2> parts{
+        {{.iov_base = &header, .iov_len = sizeof header},
+         {.iov_base = const_cast<std::byte*>(payload.data()), .iov_len = payload.size()}}};
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
+    std::vector<std::byte> control(CMSG_SPACE(sizeof(int) * options.fds.size()));
+    if (!options.fds.empty()) {
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        cmsghdr* rights = CMSG_FIRSTHDR(&message);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof(int) * options.fds.size());
+        std::memcpy(CMSG_DATA(rights), options.fds.data(), sizeof(int) * options.fds.size());
+    }
+    (void)sendmsg(fd(), &message, MSG_NOSIGNAL); // A back end that has closed is a test's business.
+}
+
+void FrontEnd::send_raw(std::span<const std::byte> bytes) {
+    (void)::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+}
+
+std::vector<std::byte> FrontEnd::receive() {
+    const auto read_all = [this](void* target, size_t bytes) {
+        if (bytes == 0) {
+            return;
+        }
+        if (!wait_readable(fd()) ||
+            recv(fd(), target, bytes, MSG_WAITALL) != static_cast<ssize_t>(bytes)) {
+            throw std::runtime_error("no answer from the back end");
+        }
+    };
+    vhost::Header header{};
+    read_all(&header, sizeof header);
+    if (header.flags != (vhost::version | vhost::flag_reply)) {
+        throw std::runtime_error("the answer is not marked as one");
+    }
+    std::vector<std::byte> payload(header.size);
+    read_all(payload.data(), payload.size());
+    return payload;
+}
+
+bool FrontEnd::is_closed() {
+    std::array<std::byte, 256> ignored{};
+    while (wait_readable(fd())) {
+        const ssize_t count = recv(fd(), ignored.data(), ignored.size(), 0);
+        if (count == 0 || (count < 0 && errno == ECONNRESET)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void FrontEnd::share(const GuestRam& ram) {
+    vhost::MemoryTable table{};
+    table.count = 1;
+    table.regions[0] = ram.region();
+    send(static_cast<uint32_t>(Request::set_mem_table),
+         std::as_bytes(std::span(&table, 1)).first(8 + sizeof(vhost::MemoryRegion)),
+         {.fds = {ram.fd()}});
+}
+
+FrontEnd::RingEvents FrontEnd::start_ring(uint32_t index, const DriverRing& ring, uint16_t base) {
+    RingEvents events{.kick = make_eventfd(), .call = make_eventfd(), .error = make_eventfd()};
+    send(Request::set_vring_num, vhost::VringState{.index = index, .num = ring.size()});
+    send(Request::set_vring_base, vhost::VringState{.index = index, .num = base});
+    send(Request::set_vring_addr, ring.addresses(index));
+    send(Request::set_vring_call, uint64_t{index}, {events.call.get()});
+    send(Request::set_vring_err, uint64_t{index}, {events.error.get()});
+    send(Request::set_vring_kick, uint64_t{index}, {events.kick.get()});
+    return events;
+}
+
+void FrontEnd::enable_ring(uint32_t index, bool enabled) {
+    send(Request::set_vring_enable, vhost::VringState{.index = index, .num = enabled ? 1u : 0u});
+}
+
+uint16_t FrontEnd::stop_ring(uint32_t index) {
+    send(Request::get_vring_base, vhost::VringState{.index = index, .num = 0});
+    return static_cast<uint16_t>(receive_as<vhost::VringState>().num);
+}
+
+} // namespace tapline::fakes

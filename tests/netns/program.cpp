@@ -1,0 +1,122 @@
+#include "tests/netns/program.h"
+
+#include "tests/fakes/front_end.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <stdexcept>
+
+namespace tapline::netns {
+namespace {
+
+struct Pipe {
+    UniqueFd read;
+    UniqueFd write;
+};
+
+Pipe make_pipe() {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) < 0) {
+        throw std::runtime_error("no pipe");
+    }
+    return {.read = UniqueFd(ends[0]), .write = UniqueFd(ends[1])};
+}
+
+std::string read_some(int fd) {
+    std::array<char, 4096> bytes{};
+    const ssize_t count = read(fd, bytes.data(), bytes.size());
+    return {bytes.data(), count > 0 ? static_cast<size_t>(count) : 0};
+}
+
+} // namespace
+
+Program::Program(const std::string& path, std::vector<std::string> arguments,
+                 std::vector<int> fds) {
+    Pipe output = make_pipe();
+    Pipe errors = make_pipe();
+    const std::string program = std::string(PROGRAM_DIR) + "/" + path;
+    arguments.insert(arguments.begin(), program);
+    std::vector<char*> argv;
+    std::ranges::transform(arguments, std::back_inserter(argv),
+                           [](std::string& argument) { return argument.data(); });
+    argv.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(output.write.get(), STDOUT_FILENO);
+        dup2(errors.write.get(), STDERR_FILENO);
+        for (const int fd : fds) {
+            fcntl(fd, F_SETFD, 0);
+        }
+        execv(program.c_str(), argv.data());
+        _exit(127);
+    }
+    pidfd_ = UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+    output_ = std::move(output.read);
+    errors_ = std::move(errors.read);
+}
+
+Program::~Program() {
+    if (pid_ > 0) {
+        kill(pid_, SIGKILL);
+        waitpid(pid_, nullptr, 0);
+    }
+}
+
+std::string Program::next_line() {
+    while (true) {
+        if (const auto end = pending_.find('\n'); end != std::string::npos) {
+            std::string line = pending_.substr(0, end);
+            pending_.erase(0, end + 1);
+            return line;
+        }
+        if (!fakes::wait_readable(output_.get())) {
+            throw std::runtime_error("the program says nothing");
+        }
+        const std::string some = read_some(output_.get());
+        if (some.empty()) {
+            throw std::runtime_error("the program has ended: " + errors());
+        }
+        pending_ += some;
+    }
+}
+
+nlohmann::json Program::wait_for(const std::string& event) {
+    while (true) {
+        auto status = nlohmann::json::parse(next_line());
+        if (status.at("event") == event) {
+            return status;
+        }
+    }
+}
+
+void Program::signal(int number) {
+    kill(pid_, number);
+}
+
+int Program::wait() {
+    if (!fakes::wait_readable(pidfd_.get())) {
+        throw std::runtime_error("the program does not end");
+    }
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::string Program::errors() {
+    std::string all;
+    for (std::string some = read_some(errors_.get()); !some.empty();
+         some = read_some(errors_.get())) {
+        all += some;
+    }
+    return all;
+}
+
+} // namespace tapline::netns

@@ -1,0 +1,43 @@
+// One of our programs as a child: its exit code, what it says, and its end.
+#pragma once
+
+#include "backend/base/unique_fd.h"
+
+#include <nlohmann/json.hpp>
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace tapline::netns {
+
+class Program {
+public:
+    // Runs the program (PROGRAM_DIR/path) with stdout and stderr read here; fds are inherited
+    // under their own numbers.
+    Program(const std::string& path, std::vector<std::string> arguments,
+            std::vector<int> fds = {});
+    ~Program(); // Kills it if it still runs.
+    Program(const Program&) = delete;
+    Program& operator=(const Program&) = delete;
+
+    pid_t pid() const { return pid_; }
+    // The next line of stdout within the deadline; throws where it ends before.
+    std::string next_line();
+    // The next status object with this event; others are passed over.
+    nlohmann::json wait_for(const std::string& event);
+
+    void signal(int number);
+    int wait(); // Its exit code, 128 + N after signal N. Throws after the deadline.
+    // All it said on stderr; after wait().
+    std::string errors();
+
+private:
+    pid_t pid_ = -1;
+    UniqueFd pidfd_;
+    UniqueFd output_;
+    UniqueFd errors_;
+    std::string pending_;
+};
+
+} // namespace tapline::netns

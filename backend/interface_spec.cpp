@@ -16,7 +16,7 @@
 namespace tapline {
 namespace {
 
-constexpr uint32_t mtu_min = 68;     // RFC 791; below it IPv4 is off.
+constexpr uint32_t mtu_min = 68; // RFC 791; below it IPv4 is off.
 constexpr uint32_t mtu_max = 65535;
 constexpr uint16_t queue_pairs_max = 256; // MAX_TAP_QUEUES, linux/if_tap.h
 constexpr uint32_t queue_length_max = 65536;
@@ -34,8 +34,7 @@ constexpr Names<MulticastPolicy, 3> multicast_names = {{{MulticastPolicy::all, "
                                                         {MulticastPolicy::joined, "joined"},
                                                         {MulticastPolicy::none, "none"}}};
 
-template <typename Value, size_t n>
-const char* name_of(const Names<Value, n>& names, Value value) {
+template <typename Value, size_t n> const char* name_of(const Names<Value, n>& names, Value value) {
     const auto found = std::ranges::find(names, value, &std::pair<Value, const char*>::first);
     return found == names.end() ? "unknown" : found->second;
 }
@@ -124,7 +123,8 @@ InterfaceSpec InterfaceSpec::parse(const InterfaceText& text) {
         throw Error({.operation = "read interface", .cause = "no parent interface was named"});
     }
     check_interface_name(*text.parent);
-    InterfaceSpec spec(*text.parent, text.mac ? MacAddress::parse(*text.mac) : MacAddress::random());
+    InterfaceSpec spec(*text.parent,
+                       text.mac ? MacAddress::parse(*text.mac) : MacAddress::random());
     if (text.name) {
         check_device_name(*text.name);
         spec.name_ = text.name;
@@ -139,7 +139,8 @@ InterfaceSpec InterfaceSpec::parse(const InterfaceText& text) {
         spec.mtu_ = parse_number<uint32_t>("MTU", *text.mtu, mtu_min, mtu_max);
     }
     if (text.queues) {
-        spec.queue_pairs_ = parse_number<uint16_t>("number of queues", *text.queues, 1, queue_pairs_max);
+        spec.queue_pairs_ =
+            parse_number<uint16_t>("number of queues", *text.queues, 1, queue_pairs_max);
     }
     if (text.queue_length) {
         spec.queue_length_ =

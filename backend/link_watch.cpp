@@ -27,8 +27,7 @@ LinkWatch LinkWatch::open() {
 // kernel for the state it is in.
 void LinkWatch::drain() {
     std::array<char, 4096> ignored;
-    while (recv(fd(), ignored.data(), ignored.size(), MSG_DONTWAIT) >= 0 || errno == ENOBUFS) {
-    }
+    while (recv(fd(), ignored.data(), ignored.size(), MSG_DONTWAIT) >= 0 || errno == ENOBUFS) {}
 }
 
 } // namespace tapline

@@ -49,7 +49,8 @@ MacAddress MacAddress::random() {
 
 std::string MacAddress::text() const {
     const Bytes& b = bytes_;
-    return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", b[0], b[1], b[2], b[3], b[4], b[5]);
+    return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", b[0], b[1], b[2], b[3], b[4],
+                       b[5]);
 }
 
 } // namespace tapline

@@ -138,8 +138,7 @@ void mark_and_bring_up(Netlink& netlink, const MacvtapDevice& device, MulticastP
     const RtnlLink changes = make_rtnl_link();
     rtnl_link_set_ifalias(changes.get(), alias_mark.data());
     // The address is the guest's: the host shall not speak IPv6 with it.
-    rtnl_link_inet6_set_addr_gen_mode(changes.get(),
-                                      rtnl_link_inet6_str2addrgenmode("none"));
+    rtnl_link_inet6_set_addr_gen_mode(changes.get(), rtnl_link_inet6_str2addrgenmode("none"));
     if (multicast == MulticastPolicy::all) {
         rtnl_link_set_flags(changes.get(), IFF_ALLMULTI);
     }
@@ -147,8 +146,8 @@ void mark_and_bring_up(Netlink& netlink, const MacvtapDevice& device, MulticastP
 }
 
 void refuse_what_is_not_built(const InterfaceSpec& spec) {
-    const char* what = spec.kind() == DeviceKind::ipvtap     ? "kind ipvtap"
-                       : spec.mode() == MacvlanMode::source  ? "mode source"
+    const char* what = spec.kind() == DeviceKind::ipvtap           ? "kind ipvtap"
+                       : spec.mode() == MacvlanMode::source        ? "mode source"
                        : spec.multicast() == MulticastPolicy::none ? "multicast policy none"
                                                                    : nullptr;
     if (what != nullptr) {

@@ -24,8 +24,8 @@ using Callbacks = std::unique_ptr<nl_cb, decltype(&nl_cb_put)>;
 
 // include/uapi/linux/netlink.h: the attributes follow the request as far as it was echoed.
 std::string extended_acknowledgement(const nlmsgerr* answer) {
-    const auto* header = reinterpret_cast<const nlmsghdr*>(reinterpret_cast<const char*>(answer) -
-                                                           NLMSG_HDRLEN);
+    const auto* header =
+        reinterpret_cast<const nlmsghdr*>(reinterpret_cast<const char*>(answer) - NLMSG_HDRLEN);
     if ((header->nlmsg_flags & NLM_F_ACK_TLVS) == 0) {
         return {};
     }
@@ -38,8 +38,8 @@ std::string extended_acknowledgement(const nlmsgerr* answer) {
         return {};
     }
     std::array<nlattr*, NLMSGERR_ATTR_MAX + 1> attributes{};
-    auto* head = reinterpret_cast<nlattr*>(const_cast<char*>(
-        reinterpret_cast<const char*>(answer) + offset));
+    auto* head = reinterpret_cast<nlattr*>(
+        const_cast<char*>(reinterpret_cast<const char*>(answer) + offset));
     if (nla_parse(attributes.data(), NLMSGERR_ATTR_MAX, head, static_cast<int>(length - offset),
                   nullptr) < 0 ||
         attributes[NLMSGERR_ATTR_MSG] == nullptr) {

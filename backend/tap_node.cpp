@@ -3,8 +3,8 @@
 #include "backend/base/error.h"
 #include "backend/base/number.h"
 
-#include <fmt/format.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 

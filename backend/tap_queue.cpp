@@ -25,7 +25,8 @@ namespace {
 // The longest queue there is; a flood that goes on meanwhile is not worth waiting for.
 constexpr unsigned discarded_frames_max = 65536;
 
-template <typename Argument> void set(int fd, unsigned long request, Argument argument, const char* what) {
+template <typename Argument>
+void set(int fd, unsigned long request, Argument argument, const char* what) {
     if (ioctl(fd, request, argument) < 0) {
         throw Error::from_errno(fmt::format("set {} of a tap queue", what));
     }
@@ -84,8 +85,9 @@ std::string TapQueue::device_name() const {
 unsigned TapQueue::supported_offloads() {
     // The kernel knows no question but the attempt; each family needs checksums.
     unsigned supported = 0;
-    for (const unsigned family : std::array<unsigned, 5>{
-             TUN_F_CSUM, TUN_F_TSO4 | TUN_F_TSO6, TUN_F_TSO_ECN, TUN_F_UFO, TUN_F_USO4 | TUN_F_USO6}) {
+    for (const unsigned family :
+         std::array<unsigned, 5>{TUN_F_CSUM, TUN_F_TSO4 | TUN_F_TSO6, TUN_F_TSO_ECN, TUN_F_UFO,
+                                 TUN_F_USO4 | TUN_F_USO6}) {
         if (ioctl(fd(), TUNSETOFFLOAD, supported | family) == 0) {
             supported |= family;
         }

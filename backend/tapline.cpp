@@ -165,7 +165,5 @@ int run(const Arguments& arguments) {
 } // namespace tapline
 
 int main(int argc, char** argv) {
-    return tapline::run_program("tapline", [&] {
-        return tapline::run({argv, argv + argc});
-    });
+    return tapline::run_program("tapline", [&] { return tapline::run({argv, argv + argc}); });
 }

@@ -15,13 +15,13 @@ constexpr size_t direction_count = 2;
 
 // Why a frame, or a chain that should have held one, went no further.
 enum class Drop : uint8_t {
-    too_short,           // From the guest: less than a header and an Ethernet header.
-    not_readable,        // From the guest: the chain has parts to write to.
-    refused_by_tap,      // The kernel does not take the frame, for example for its virtio header.
-    no_room_for_header,  // To the guest: a chain to read from, or too small for a header.
-    too_big_for_guest,   // To the guest: longer than the buffers it can offer.
-    failed_read,         // The tap queue gave an error instead of a frame.
-    disabled,            // From the guest: sent while the ring was disabled.
+    too_short,          // From the guest: less than a header and an Ethernet header.
+    not_readable,       // From the guest: the chain has parts to write to.
+    refused_by_tap,     // The kernel does not take the frame, for example for its virtio header.
+    no_room_for_header, // To the guest: a chain to read from, or too small for a header.
+    too_big_for_guest,  // To the guest: longer than the buffers it can offer.
+    failed_read,        // The tap queue gave an error instead of a frame.
+    disabled,           // From the guest: sent while the ring was disabled.
 };
 constexpr size_t drop_count = static_cast<size_t>(Drop::disabled) + 1;
 const char* to_text(Drop drop);

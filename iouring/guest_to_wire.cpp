@@ -14,7 +14,10 @@ constexpr size_t parts_max = 2 * vhost::chain_parts_max;
 
 GuestToWire::GuestToWire(vhost::SplitVirtqueue& queue, size_t header_bytes, Fate fate,
                          DirectionCounters& counters)
-    : queue_(queue), counters_(counters), header_bytes_(header_bytes), fate_(fate),
+    : queue_(queue),
+      counters_(counters),
+      header_bytes_(header_bytes),
+      fate_(fate),
       parts_(parts_max) {}
 
 unsigned GuestToWire::collect(Ring& ring) noexcept {

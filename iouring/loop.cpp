@@ -10,7 +10,9 @@ constexpr std::chrono::milliseconds patience{200};
 
 constexpr Direction directions[] = {Direction::wire_to_guest, Direction::guest_to_wire};
 
-constexpr size_t index_of(Direction direction) { return static_cast<size_t>(direction); }
+constexpr size_t index_of(Direction direction) {
+    return static_cast<size_t>(direction);
+}
 
 } // namespace
 
@@ -33,6 +35,7 @@ void Loop::run() noexcept {
     while (!stopping_) {
         const unsigned sent = guest_to_wire_ ? guest_to_wire_->collect(ring_) : 0;
         const unsigned offered = wire_to_guest_ && tap_readable_ ? wire_to_guest_->offer(ring_) : 0;
+        watch_tap();
         if (sent + offered > 0) {
             ring_.submit();
         } else {
@@ -54,6 +57,14 @@ void Loop::arm() noexcept {
     }
 }
 
+// An empty tap queue is watched from the next enter on, be it one to sleep or to send.
+void Loop::watch_tap() noexcept {
+    if (wire_to_guest_ && !tap_readable_ && !tap_polled_) {
+        ring_.poll_tap();
+        tap_polled_ = true;
+    }
+}
+
 // Nothing could be moved this turn. What may come meanwhile must wake us, so each wish for a
 // wake-up is followed by one more look.
 void Loop::sleep() noexcept {
@@ -61,14 +72,9 @@ void Loop::sleep() noexcept {
     if (guest_to_wire_) {
         more |= lane(Direction::guest_to_wire)->queue.enable_kicks();
     }
-    const bool needs_chains =
-        wire_to_guest_ && (tap_readable_ || wire_to_guest_->holds_frame());
+    const bool needs_chains = wire_to_guest_ && (tap_readable_ || wire_to_guest_->holds_frame());
     if (needs_chains) {
         more |= lane(Direction::wire_to_guest)->queue.enable_kicks();
-    }
-    if (wire_to_guest_ && !tap_readable_ && !tap_polled_) {
-        ring_.poll_tap();
-        tap_polled_ = true;
     }
     const auto limit = time_to_hold();
     if (more) {
@@ -171,8 +177,8 @@ std::optional<std::chrono::milliseconds> Loop::time_to_hold() noexcept {
     }
     const auto now = std::chrono::steady_clock::now();
     held_since_ = held_since_.value_or(now);
-    const auto left = patience - std::chrono::duration_cast<std::chrono::milliseconds>(
-                                     now - *held_since_);
+    const auto left =
+        patience - std::chrono::duration_cast<std::chrono::milliseconds>(now - *held_since_);
     if (left > std::chrono::milliseconds::zero()) {
         return left;
     }

@@ -33,6 +33,7 @@ private:
     enum class Call : uint8_t { idle, sent, sent_again };
 
     void arm() noexcept;
+    void watch_tap() noexcept;
     void sleep() noexcept;
     void reap() noexcept;
     void publish() noexcept;

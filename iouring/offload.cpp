@@ -16,7 +16,7 @@ using vhost::Feature;
 
 struct Pairing {
     unsigned offload;
-    Feature to_guest;   // Asks the tap to leave it undone; so the tap must be able to.
+    Feature to_guest;    // Asks the tap to leave it undone; so the tap must be able to.
     uint64_t from_guest; // The kernel does for the guest whatever it would take itself.
 };
 

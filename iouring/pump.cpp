@@ -101,12 +101,11 @@ void Pump::start(vhost::Session& session, uint16_t number) {
     // virtio 1.2, 5.1.6.1: before version 1 num_buffers is only there with mergeable buffers.
     const uint64_t features = session.features();
     const bool mergeable = has(features, Feature::mrg_rxbuf);
-    const auto header = has(features, Feature::version_1) || mergeable ? VnetHeader::v1
-                                                                      : VnetHeader::legacy;
+    const auto header =
+        has(features, Feature::version_1) || mergeable ? VnetHeader::v1 : VnetHeader::legacy;
     QueuePair::Plan plan{
         .format = {.header_bytes = static_cast<size_t>(header), .mergeable = mergeable},
-        .fate = session.ring_is_enabled(out) ? GuestToWire::Fate::send
-                                             : GuestToWire::Fate::discard,
+        .fate = session.ring_is_enabled(out) ? GuestToWire::Fate::send : GuestToWire::Fate::discard,
         .lanes = {receives ? make_lane(session, in) : std::nullopt, make_lane(session, out)}};
     if (plan.lanes[0] || plan.lanes[1]) {
         tap.configure(header, offloads_for_features(features));
@@ -187,7 +186,8 @@ nlohmann::ordered_json Pump::counters() const {
             const DirectionCounters& counters = pair.worker->counters(direction);
             frames += counters.frames.value();
             bytes += counters.bytes.value();
-            add_named(dropped, counters.drops, [](size_t i) { return to_text(static_cast<Drop>(i)); });
+            add_named(dropped, counters.drops,
+                      [](size_t i) { return to_text(static_cast<Drop>(i)); });
             add_named(faults, counters.faults,
                       [](size_t i) { return to_text(static_cast<vhost::RingFault>(i)); });
         }

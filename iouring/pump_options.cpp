@@ -9,7 +9,9 @@
 #include <fmt/format.h>
 #include <glib.h>
 
+#include <algorithm>
 #include <climits>
+#include <initializer_list>
 #include <optional>
 
 namespace tapline {
@@ -17,14 +19,19 @@ namespace {
 
 constexpr uint16_t queue_pairs_max = 128; // Ring numbers of vhost-user have 8 bits.
 
+// Descriptors come marked for exec; one that is not has been taken already.
 UniqueFd inherited_fd(const std::string& what, const std::string& text) {
-    UniqueFd fd(parse_number<int>(what, text, 0, INT_MAX));
-    if (fcntl(fd.get(), F_SETFD, FD_CLOEXEC) < 0) {
-        (void)fd.release(); // Not a descriptor, so not ours to close.
+    const int fd = parse_number<int>(what, text, 0, INT_MAX);
+    const int flags = fcntl(fd, F_GETFD);
+    if ((flags & FD_CLOEXEC) != 0 && flags >= 0) {
+        throw Error({.operation = fmt::format("use {} {}", what, text),
+                     .cause = "it is used for something else already"});
+    }
+    if (flags < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
         throw Error::from_errno(fmt::format("use {} {}", what, text),
                                 "it must be open in the process that starts this one");
     }
-    return fd;
+    return UniqueFd(fd);
 }
 
 std::vector<UniqueFd> inherited_fds(const std::string& text) {
@@ -38,6 +45,11 @@ std::vector<UniqueFd> inherited_fds(const std::string& text) {
                      .cause = fmt::format("not 1 to {} numbers between commas", queue_pairs_max)});
     }
     return fds;
+}
+
+bool describes_new_device(const InterfaceText& text) {
+    return text.name || text.mac || text.mode || text.kind || text.mtu || text.queue_length ||
+           text.multicast || text.owner || !text.allow.empty();
 }
 
 void exactly_one(std::initializer_list<bool> given, const char* choices) {
@@ -82,6 +94,12 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
     exactly_one({socket_path.has_value(), fd.has_value()}, "--socket-path and --fd");
     exactly_one({text.parent.has_value(), device.has_value(), tap_fds.has_value()},
                 "--parent, --device and --tap-fds");
+    if (!text.parent && describes_new_device(text)) {
+        throw UsageError("what a device shall be can only be said with --parent");
+    }
+    if (tap_fds && text.queues) {
+        throw UsageError("--tap-fds gives the queues: leave out --queues");
+    }
     if (socket_path) {
         options.front_end = *socket_path;
     } else {

@@ -17,7 +17,7 @@ struct PumpOptions {
         uint16_t queue_pairs;
     };
 
-    std::variant<std::string, UniqueFd> front_end;                                // Path or socket.
+    std::variant<std::string, UniqueFd> front_end; // Path or socket.
     std::variant<InterfaceSpec, ExistingDevice, std::vector<UniqueFd>> tap_queues; // Last: opened.
     bool json_status;
     bool print_capabilities; // Then nothing else is set.

@@ -53,8 +53,8 @@ std::unique_ptr<Ring> Ring::create(int tap_fd) {
 
 void Ring::enable() noexcept {
     // liburing 2.3 declares io_uring_enable_rings() but does not export it.
-    [[maybe_unused]] const long result = syscall(SYS_io_uring_register, ring_.ring_fd,
-                                                 IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+    [[maybe_unused]] const long result =
+        syscall(SYS_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
     assert(result == 0);
 }
 

@@ -19,12 +19,14 @@ constexpr unsigned messages_per_dispatch_max = 64;
 } // namespace
 
 Server::Server(MainLoop& loop, Pump& pump, Status& status)
-    : loop_(loop), pump_(pump), status_(status),
+    : loop_(loop),
+      pump_(pump),
+      status_(status),
       on_fault_(loop.on_readable(pump.attention(), [this] { tell_faults(); })) {}
 
 Server::~Server() {
-    if (session_) {
-        pump_.end(*session_);
+    if (session_) { // The workers use its descriptors.
+        pump_.pause(*session_, {0, pump_.offer().queue_pairs});
     }
 }
 

@@ -7,11 +7,11 @@
 namespace tapline {
 
 enum class TagKind : uint8_t {
-    tap_read,     // slot: the read of this turn.
-    tap_write,    // slot: the frame of this turn; seen only when it failed.
+    tap_read,  // slot: the read of this turn.
+    tap_write, // slot: the frame of this turn; seen only when it failed.
     tap_readable,
-    kick,         // slot: Direction.
-    call,         // slot: Direction.
+    kick, // slot: Direction.
+    call, // slot: Direction.
     stop,
 };
 

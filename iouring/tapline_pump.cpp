@@ -104,6 +104,5 @@ int run(const std::vector<std::string>& arguments) {
 } // namespace tapline
 
 int main(int argc, char** argv) {
-    return tapline::run_program("tapline-pump",
-                                [&] { return tapline::run({argv, argv + argc}); });
+    return tapline::run_program("tapline-pump", [&] { return tapline::run({argv, argv + argc}); });
 }

@@ -86,11 +86,12 @@ void WireToGuest::offer_many_chains(Ring& ring) noexcept {
 void WireToGuest::queue_read(Ring& ring, uint16_t first_chain) noexcept {
     const std::span chains = std::span(chains_).subspan(first_chain);
     Read& read = reads_[read_count_];
-    read = {.first_chain = first_chain,
-            .chain_count = static_cast<uint16_t>(chains.size()),
-            .parts = {chains.front().writable.data(), std::to_address(chains.back().writable.end())},
-            .room = 0,
-            .result = 0};
+    read = {
+        .first_chain = first_chain,
+        .chain_count = static_cast<uint16_t>(chains.size()),
+        .parts = {chains.front().writable.data(), std::to_address(chains.back().writable.end())},
+        .room = 0,
+        .result = 0};
     for (const vhost::Chain& chain : chains) {
         read.room += chain.writable_bytes;
     }
@@ -133,6 +134,10 @@ void WireToGuest::place(const Read& read, uint16_t slot) noexcept {
         return;
     }
     const auto bytes = static_cast<size_t>(read.result);
+    if (bytes >= std::max(read.room, frame_bytes_max)) { // It may have been longer still.
+        counters_.drop(Drop::too_big_for_guest);
+        return;
+    }
     if (held_.empty() && read.first_chain == chains_done_ && bytes <= read.room) {
         complete(std::span(chains_).subspan(read.first_chain, read.chain_count), bytes);
         return;
@@ -194,7 +199,8 @@ void WireToGuest::give_up_held() noexcept {
 
 void WireToGuest::learn() noexcept {
     const auto reads = std::span(reads_).first(read_count_);
-    const auto frames = std::ranges::count_if(reads, [](const Read& read) { return read.result > 0; });
+    const auto frames =
+        std::ranges::count_if(reads, [](const Read& read) { return read.result > 0; });
     const bool outgrew = std::ranges::any_of(reads, [](const Read& read) {
         return read.result > 0 && static_cast<size_t>(read.result) > read.room;
     });
@@ -207,10 +213,10 @@ void WireToGuest::learn() noexcept {
     }
     large_ = outgrew && format_.mergeable;
     small_in_a_row_ = 0;
-    reads_wanted_ = frames == read_count_
-                        ? static_cast<uint16_t>(std::min<unsigned>(2u * reads_wanted_,
-                                                                   frames_per_turn_max))
-                        : static_cast<uint16_t>(frames + 1);
+    reads_wanted_ =
+        frames == read_count_
+            ? static_cast<uint16_t>(std::min<unsigned>(2u * reads_wanted_, frames_per_turn_max))
+            : static_cast<uint16_t>(frames + 1);
 }
 
 } // namespace tapline

@@ -60,8 +60,8 @@ std::optional<Message> Connection::receive() {
 bool Connection::fill() {
     const bool in_header = received_ < sizeof(Header);
     const size_t offset = in_header ? received_ : received_ - sizeof(Header);
-    auto* target = in_header ? reinterpret_cast<std::byte*>(&partial_.header)
-                             : partial_.bytes.data();
+    auto* target =
+        in_header ? reinterpret_cast<std::byte*>(&partial_.header) : partial_.bytes.data();
     const size_t whole = in_header ? sizeof(Header) : partial_.header.size;
 
     alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int) * control_fds_max)> control;
@@ -103,9 +103,9 @@ bool Connection::fill() {
 void Connection::check_header() const {
     const Header& header = partial_.header;
     if ((header.flags & version_mask) != version) {
-        throw ProtocolError(ProtocolFault::bad_version,
-                            fmt::format("request {} has version {}", header.request,
-                                        header.flags & version_mask));
+        throw ProtocolError(
+            ProtocolFault::bad_version,
+            fmt::format("request {} has version {}", header.request, header.flags & version_mask));
     }
     if (header.size > payload_bytes_max) {
         throw ProtocolError(ProtocolFault::oversized_payload,
@@ -118,9 +118,9 @@ void Connection::reply(Request request, std::span<const std::byte> payload) {
     Header header{.request = static_cast<uint32_t>(request),
                   .flags = version | flag_reply,
                   .size = static_cast<uint32_t>(payload.size())};
-    std::array<iovec, 2> parts{{{.iov_base = &header, .iov_len = sizeof header},
-                                {.iov_base = const_cast<std::byte*>(payload.data()),
-                                 .iov_len = payload.size()}}};
+    std::array<iovec, 2> parts{
+        {{.iov_base = &header, .iov_len = sizeof header},
+         {.iov_base = const_cast<std::byte*>(payload.data()), .iov_len = payload.size()}}};
     msghdr message{};
     message.msg_iov = parts.data();
     message.msg_iovlen = parts.size();

@@ -29,13 +29,17 @@ enum class Feature : uint8_t {
     host_uso = 56,
 };
 
-constexpr uint64_t bit(Feature feature) { return 1ull << static_cast<unsigned>(feature); }
+constexpr uint64_t bit(Feature feature) {
+    return 1ull << static_cast<unsigned>(feature);
+}
 
 template <typename... Features> constexpr uint64_t bits(Features... features) {
     return (bit(features) | ... | 0);
 }
 
-constexpr bool has(uint64_t features, Feature feature) { return (features & bit(feature)) != 0; }
+constexpr bool has(uint64_t features, Feature feature) {
+    return (features & bit(feature)) != 0;
+}
 
 // "VIRTIO_NET_F_CSUM" and so on, lowest bit first; a bit without a name reads "bit N".
 std::vector<std::string> feature_names(uint64_t features);

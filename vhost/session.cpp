@@ -18,8 +18,7 @@ constexpr uint64_t offered_protocol_features = protocol_feature_mq | protocol_fe
 // T is the whole payload, or its beginning: sizes are checked before any handler runs.
 template <typename T> T read(const Message& message) {
     T value{};
-    std::memcpy(&value, message.bytes.data(),
-                std::min<size_t>(sizeof value, message.header.size));
+    std::memcpy(&value, message.bytes.data(), std::min<size_t>(sizeof value, message.header.size));
     return value;
 }
 
@@ -88,9 +87,7 @@ void Session::check(const Handler& handler, const Message& message) {
                             fmt::format("request {} came with {} bytes instead of {}",
                                         message.header.request, size, handler.payload_bytes));
     }
-    const size_t fds_allowed = variable                                    ? fds_max
-                               : handler.fds == Handler::Fds::up_to_one ? 1
-                                                                           : 0;
+    const size_t fds_allowed = variable ? fds_max : handler.fds == Handler::Fds::up_to_one ? 1 : 0;
     if (message.fds.size() > fds_allowed) {
         throw ProtocolError(ProtocolFault::wrong_fd_count,
                             fmt::format("request {} came with {} descriptors, not {}",
@@ -228,9 +225,8 @@ Session::Reply Session::set_vring_num(Message& message) {
     const auto state = read<VringState>(message);
     Vring& target = stopped_ring(state.index);
     if (!std::has_single_bit(state.num) || state.num > ring_size_max) {
-        throw ProtocolError(ProtocolFault::ring_size,
-                            fmt::format("{} is no power of two up to {}", state.num,
-                                        ring_size_max));
+        throw ProtocolError(ProtocolFault::ring_size, fmt::format("{} is no power of two up to {}",
+                                                                  state.num, ring_size_max));
     }
     target.size = state.num;
     return {};

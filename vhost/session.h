@@ -16,7 +16,9 @@
 namespace tapline::vhost {
 
 // Rings come in pairs: 2k carries wire to guest, 2k + 1 guest to wire (virtio 1.2, 5.1.2).
-constexpr uint16_t ring_of_wire_to_guest(uint16_t pair) { return static_cast<uint16_t>(2 * pair); }
+constexpr uint16_t ring_of_wire_to_guest(uint16_t pair) {
+    return static_cast<uint16_t>(2 * pair);
+}
 constexpr uint16_t ring_of_guest_to_wire(uint16_t pair) {
     return static_cast<uint16_t>(2 * pair + 1);
 }

@@ -19,13 +19,12 @@ constexpr uint16_t descriptor_has_next = 1;
 constexpr uint16_t descriptor_is_writable = 2;
 constexpr uint16_t descriptor_is_indirect = 4;
 constexpr size_t indirect_entries_max = 65536; // `next` has 16 bits.
-constexpr uint16_t driver_wants_no_call = 1; // VIRTQ_AVAIL_F_NO_INTERRUPT
-constexpr uint16_t device_wants_no_kick = 1; // VIRTQ_USED_F_NO_NOTIFY
+constexpr uint16_t driver_wants_no_call = 1;   // VIRTQ_AVAIL_F_NO_INTERRUPT
+constexpr uint16_t device_wants_no_kick = 1;   // VIRTQ_USED_F_NO_NOTIFY
 
 uint16_t load_index(const uint16_t& field, std::memory_order order) {
     // std::atomic_ref<const T> is C++26; nothing is written here.
-    return Le16::from_stored(
-        std::atomic_ref<uint16_t>(const_cast<uint16_t&>(field)).load(order));
+    return Le16::from_stored(std::atomic_ref<uint16_t>(const_cast<uint16_t&>(field)).load(order));
 }
 
 void store_index(uint16_t& field, uint16_t value, std::memory_order order) {
@@ -44,10 +43,10 @@ T* locate(const GuestMemory& memory, uint64_t address, uint64_t bytes, size_t al
           const char* what) {
     std::byte* found = memory.at_user_address(address, bytes);
     if (found == nullptr || reinterpret_cast<uintptr_t>(found) % alignment != 0) {
-        throw ProtocolError(ProtocolFault::ring_address,
-                            fmt::format("{} at {:#x} {}", what, address,
-                                        found == nullptr ? "lies outside the shared memory"
-                                                         : "is not aligned"));
+        throw ProtocolError(
+            ProtocolFault::ring_address,
+            fmt::format("{} at {:#x} {}", what, address,
+                        found == nullptr ? "lies outside the shared memory" : "is not aligned"));
     }
     return reinterpret_cast<T*>(found);
 }
@@ -64,19 +63,26 @@ struct SplitVirtqueue::Walk {
 };
 
 const char* to_text(RingFault fault) {
-    constexpr std::array<const char*, ring_fault_count> names = {
-        "none",           "available_index", "head_out_of_range",
-        "next_out_of_range", "chain_too_long",  "descriptor_outside_memory",
-        "indirect_table", "readable_after_writable"};
+    constexpr std::array<const char*, ring_fault_count> names = {"none",
+                                                                 "available_index",
+                                                                 "head_out_of_range",
+                                                                 "next_out_of_range",
+                                                                 "chain_too_long",
+                                                                 "descriptor_outside_memory",
+                                                                 "indirect_table",
+                                                                 "readable_after_writable"};
     return names[static_cast<size_t>(fault)];
 }
 
 // virtio 1.2, 2.7: sizes and alignments of the three parts.
 SplitVirtqueue::SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory,
                                uint64_t features)
-    : memory_(std::move(memory)), mask_(static_cast<uint16_t>(vring.size - 1)),
-      size_(static_cast<uint16_t>(vring.size)), event_index_(has(features, Feature::event_idx)),
-      indirect_(has(features, Feature::indirect_desc)), next_available_(vring.base),
+    : memory_(std::move(memory)),
+      mask_(static_cast<uint16_t>(vring.size - 1)),
+      size_(static_cast<uint16_t>(vring.size)),
+      event_index_(has(features, Feature::event_idx)),
+      indirect_(has(features, Feature::indirect_desc)),
+      next_available_(vring.base),
       seen_available_(vring.base) {
     const VringAddresses& at = *vring.addresses;
     const uint64_t event_bytes = event_index_ ? sizeof(uint16_t) : 0;
@@ -85,9 +91,9 @@ SplitVirtqueue::SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMe
     available_ = locate<Index>(*memory_, at.available,
                                sizeof(Index) + sizeof(uint16_t) * size_ + event_bytes, 2,
                                "the available ring");
-    used_ = locate<Index>(*memory_, at.used,
-                          sizeof(Index) + sizeof(UsedElement) * size_ + event_bytes, 4,
-                          "the used ring");
+    used_ =
+        locate<Index>(*memory_, at.used, sizeof(Index) + sizeof(UsedElement) * size_ + event_bytes,
+                      4, "the used ring");
     available_ring_ = reinterpret_cast<const uint16_t*>(available_ + 1);
     used_ring_ = reinterpret_cast<UsedElement*>(used_ + 1);
     available_event_ = reinterpret_cast<uint16_t*>(used_ring_ + size_);
@@ -145,10 +151,9 @@ bool SplitVirtqueue::follow(Walk& walk, const Descriptor* table, uint32_t entrie
         const Descriptor descriptor = load(&table[index]);
         if ((descriptor.flags & descriptor_is_indirect) != 0) {
             // 2.7.5.3.1: at the end of a chain in the ring's own table, never within another.
-            const bool allowed = indirect_ && table == descriptors_ &&
-                                 (descriptor.flags & descriptor_has_next) == 0;
-            return allowed ? follow_indirect(walk, descriptor)
-                           : breaks(RingFault::indirect_table);
+            const bool allowed =
+                indirect_ && table == descriptors_ && (descriptor.flags & descriptor_has_next) == 0;
+            return allowed ? follow_indirect(walk, descriptor) : breaks(RingFault::indirect_table);
         }
         if (!append(walk, descriptor)) {
             return false;
@@ -170,8 +175,8 @@ bool SplitVirtqueue::follow_indirect(Walk& walk, const Descriptor& descriptor) n
     if (table == nullptr || bytes == 0 || bytes % sizeof(Descriptor) != 0) {
         return breaks(RingFault::indirect_table);
     }
-    const auto entries = static_cast<uint32_t>(
-        std::min<size_t>(bytes / sizeof(Descriptor), indirect_entries_max));
+    const auto entries =
+        static_cast<uint32_t>(std::min<size_t>(bytes / sizeof(Descriptor), indirect_entries_max));
     return follow(walk, reinterpret_cast<const Descriptor*>(table), entries, 0);
 }
 
@@ -224,6 +229,9 @@ bool SplitVirtqueue::publish() noexcept {
 }
 
 bool SplitVirtqueue::enable_kicks() noexcept {
+    if (fault_ != RingFault::none) {
+        return false;
+    }
     if (event_index_) {
         store_index(*available_event_, seen_available_, std::memory_order_relaxed);
     } else {

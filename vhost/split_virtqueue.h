@@ -21,12 +21,12 @@ namespace tapline::vhost {
 // be trusted. Until the driver resets the queue it stays as it is.
 enum class RingFault : uint8_t {
     none,
-    available_index,           // Moved further than the ring is long.
+    available_index, // Moved further than the ring is long.
     head_out_of_range,
     next_out_of_range,
-    chain_too_long,            // A loop, or more parts than one system call takes.
+    chain_too_long, // A loop, or more parts than one system call takes.
     descriptor_outside_memory,
-    indirect_table,            // Not negotiated, nested, empty, ragged or outside memory.
+    indirect_table, // Not negotiated, nested, empty, ragged or outside memory.
     readable_after_writable,
 };
 constexpr size_t ring_fault_count = static_cast<size_t>(RingFault::readable_after_writable) + 1;
@@ -79,7 +79,7 @@ private:
         Le16 flags;
         Le16 next;
     };
-    struct Index { // The head of the available and of the used ring: 2.7.6, 2.7.8
+    struct Index {      // The head of the available and of the used ring: 2.7.6, 2.7.8
         uint16_t flags; // Both little-endian, through load_index() and store_index() only.
         uint16_t index;
     };

@@ -10,10 +10,10 @@ namespace tapline {
 class Error : public std::runtime_error {
 public:
     struct Parts {
-        std::string operation;     // "open /dev/tap7"
-        std::string cause;         // "Permission denied"
+        std::string operation;      // "open /dev/tap7"
+        std::string cause;          // "Permission denied"
         std::string next_step = {}; // "run as root or set --owner"; empty where there is none
-        int code = 0;              // errno, 0 where the cause is no system call
+        int code = 0;               // errno, 0 where the cause is no system call
     };
 
     explicit Error(Parts parts);

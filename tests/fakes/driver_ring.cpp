@@ -22,14 +22,22 @@ void full_barrier() {
 
 } // namespace
 
-DriverRing::DriverRing(GuestRam& ram, uint16_t size, bool event_index)
-    : ram_(ram), size_(size), event_index_(event_index),
+DriverRing::DriverRing(GuestRam& ram, uint16_t size, bool event_index, uint16_t start)
+    : ram_(ram),
+      size_(size),
+      event_index_(event_index),
       table_at_(ram.allocate(size_t{16} * size, 16)),
       available_at_(ram.allocate(6 + size_t{2} * size, 2)),
       used_at_(ram.allocate(6 + size_t{8} * size, 4)),
       table_(reinterpret_cast<Descriptor*>(ram.at(table_at_))),
       available_(reinterpret_cast<uint16_t*>(ram.at(available_at_))),
-      used_(reinterpret_cast<uint16_t*>(ram.at(used_at_))), chains_(size), tables_(size) {
+      used_(reinterpret_cast<uint16_t*>(ram.at(used_at_))),
+      chains_(size),
+      tables_(size),
+      next_used_(start),
+      kicked_(start) {
+    available_[1] = start;
+    used_[1] = start;
     for (uint16_t i = size; i > 0; --i) {
         free_.push_back(static_cast<uint16_t>(i - 1));
     }
@@ -44,9 +52,8 @@ std::optional<uint16_t> DriverRing::add(std::span<const Buffer> chain, Layout la
     if (layout == Layout::indirect && tables_[head] == 0) {
         tables_[head] = ram_.allocate(sizeof(Descriptor) * indirect_entries_max, 16);
     }
-    auto* table = layout == Layout::indirect
-                      ? reinterpret_cast<Descriptor*>(ram_.at(tables_[head]))
-                      : table_;
+    auto* table =
+        layout == Layout::indirect ? reinterpret_cast<Descriptor*>(ram_.at(tables_[head])) : table_;
     std::vector<uint16_t> taken;
     for (size_t i = 0; i < needed; ++i) {
         taken.push_back(free_.back());

@@ -37,7 +37,8 @@ public:
 
     enum class Layout { direct, indirect };
 
-    DriverRing(GuestRam& ram, uint16_t size, bool event_index);
+    // start: what all indices count from.
+    DriverRing(GuestRam& ram, uint16_t size, bool event_index, uint16_t start = 0);
 
     // Makes a chain available; nothing where the ring has not so many free descriptors.
     std::optional<uint16_t> add(std::span<const Buffer> chain, Layout layout = Layout::direct);
@@ -70,8 +71,8 @@ private:
     std::vector<uint16_t> free_;
     std::vector<std::vector<uint16_t>> chains_; // By head: the descriptors it takes.
     std::vector<uint64_t> tables_;              // By head: an indirect table's place.
-    uint16_t next_used_ = 0;
-    uint16_t kicked_ = 0; // The available index at the last question.
+    uint16_t next_used_;
+    uint16_t kicked_; // The available index at the last question.
 };
 
 } // namespace tapline::fakes

@@ -47,8 +47,8 @@ Guest::Guest(FrontEnd front_end, const Options& options)
 
 void Guest::add_lane(uint32_t index, size_t areas, size_t area_bytes) {
     Lane lane{.index = index,
-              .ring = std::make_unique<DriverRing>(ram_, options_.ring_size,
-                                                   has(options_.features, vhost::Feature::event_idx)),
+              .ring = std::make_unique<DriverRing>(
+                  ram_, options_.ring_size, has(options_.features, vhost::Feature::event_idx)),
               .events = {},
               .free_areas = {},
               .area_of = std::vector<uint64_t>(options_.ring_size)};
@@ -113,9 +113,8 @@ bool Guest::send(std::span<const std::byte> frame, std::span<const size_t> parts
     std::vector<Buffer> chain;
     size_t offset = 0;
     for (const size_t part : parts) {
-        chain.push_back({.address = area + offset,
-                         .length = static_cast<uint32_t>(part),
-                         .writable = false});
+        chain.push_back(
+            {.address = area + offset, .length = static_cast<uint32_t>(part), .writable = false});
         offset += part;
     }
     chain.push_back({.address = area + offset,

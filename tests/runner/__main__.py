@@ -1,0 +1,147 @@
+"""Builds Tapline and runs its test suites; everything it writes is below build/."""
+
+import argparse
+import dataclasses
+import functools
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+from tally import Tally, from_junit, from_meson
+
+BUILD = pathlib.Path("build")
+STEP_TIMEOUT_S = 45 * 60
+HANG_TRACE_S = 10 * 60
+
+BUILDS = {
+    "release": ["--buildtype=release", "-Dwerror=true"],
+    "asan": ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+    "tsan": ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"],
+    "fuzz": ["--buildtype=debugoptimized", "-Dfuzz=true", "-Db_lundef=false"],
+}
+COMPILERS = {"fuzz": {"CC": "clang", "CXX": "clang++"}}
+
+ENVIRONMENT = {
+    "ASAN_OPTIONS": "halt_on_error=1:abort_on_error=1:detect_stack_use_after_return=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    build: str
+    meson: tuple = ()       # Suites of Meson.
+    pytest: tuple = ()      # Folders.
+
+
+SUITES = {
+    "style": Suite("release", pytest=("tests/style", "tests/runner")),
+    "unit": Suite("release", meson=("unit",)),
+    "netns": Suite("release", meson=("netns",)),
+    "asan": Suite("asan", meson=("unit", "netns")),
+    "tsan": Suite("tsan", meson=("unit", "netns")),
+    "fuzz": Suite("fuzz", meson=("fuzz",)),
+    "vm": Suite("release", pytest=("tests/vm",)),
+}
+
+
+def step(title, command, environment=None, quiet=False):
+    """Runs a command and tells how long it took; a quiet one is heard only when it fails."""
+    print(f"==> {title}", flush=True)
+    started = time.monotonic()
+    try:
+        done = subprocess.run(command, env={**os.environ, **ENVIRONMENT, **(environment or {})},
+                              stdin=subprocess.DEVNULL, timeout=STEP_TIMEOUT_S, text=True,
+                              stdout=subprocess.PIPE if quiet else None,
+                              stderr=subprocess.STDOUT if quiet else None)
+        good = done.returncode == 0
+        outcome = "done" if good else f"FAILED with status {done.returncode}"
+        if quiet and not good:
+            print(done.stdout)
+    except subprocess.TimeoutExpired as expired:
+        good, outcome = False, "FAILED: not done in time"
+        print((expired.stdout or b"").decode(errors="replace"))
+    print(f"<== {title}: {outcome} after {time.monotonic() - started:.1f} s", flush=True)
+    return good
+
+
+@functools.cache
+def built(name):
+    folder = BUILD / name
+    if not (folder / "build.ninja").exists():
+        if not step(f"configure {folder}", ["meson", "setup", folder, *BUILDS[name]],
+                    COMPILERS.get(name), quiet=True):
+            return False
+    return step(f"compile {folder}", ["meson", "compile", "-C", folder], quiet=True)
+
+
+def run_meson(name, suite, reports):
+    log = BUILD / suite.build / "meson-logs/testlog.json"
+    log.unlink(missing_ok=True)
+    selection = [word for one in suite.meson for word in ("--suite", one)]
+    good = step(name, ["meson", "test", "-C", BUILD / suite.build, "--no-rebuild",
+                       "--print-errorlogs", *selection],
+                {"GTEST_OUTPUT": f"xml:{reports.absolute()}/"})
+    return good, from_meson(log, reports) if log.exists() else Tally()
+
+
+def run_pytest(name, suite, reports):
+    report = reports / "pytest.xml"
+    good = step(name, [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}",
+                       "-p", "no:cacheprovider", "-o", f"faulthandler_timeout={HANG_TRACE_S}",
+                       *suite.pytest])
+    return good, from_junit(report) if report.exists() else Tally()
+
+
+def run(name):
+    suite = SUITES[name]
+    if not built(suite.build):
+        return Tally(failures=[f"{BUILD / suite.build} does not build"])
+    reports = BUILD / "reports" / name
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir(parents=True)
+    good, tally = (run_meson if suite.meson else run_pytest)(name, suite, reports)
+    if tally.is_empty():
+        tally.failures.append("no test ran")
+    elif not good and not tally.failures:
+        tally.failures.append("the test runner failed, its tests did not")
+    return tally
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="script/test", description=__doc__)
+    parser.add_argument("suites", nargs="*", metavar="SUITE",
+                        help=f"{', '.join(SUITES)} (default: all of them)")
+    names = parser.parse_args().suites or list(SUITES)
+    if unknown := [name for name in names if name not in SUITES]:
+        parser.error(f"no suite {unknown[0]}; there are {', '.join(SUITES)}")
+
+    total = Tally()
+    for name in dict.fromkeys(names):
+        tally = run(name)
+        total.add(Tally(tally.passed, [f"{name}: {text}" for text in tally.failures],
+                        [f"{name}: {text}" for text in tally.skips]))
+    return summary(total)
+
+
+def summary(total):
+    print()
+    for text in total.skips:
+        print(f"SKIPPED {text}")
+    for text in total.failures:
+        print(f"FAILED {text}")
+    incomplete = os.environ.get("CI") == "true" and total.skips
+    if incomplete:
+        print("CI=true: a test that was skipped is an error")
+    print(f"{total.passed} passed, {len(total.failures)} failed, {len(total.skips)} skipped",
+          flush=True)
+    return 0 if total.passed and not total.failures and not incomplete else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,7 +12,7 @@ void add_interface_options(CommandLine& command_line, InterfaceText& text) {
     command_line.value("mtu", "BYTES", "Its MTU (default: the parent's)", text.mtu);
     command_line.list("allow", "MAC", "Source address let through in mode source; repeatable",
                       text.allow);
-    command_line.value("queues", "N", "Queue pairs, 1 to 256 (default: 1)", text.queues);
+    command_line.value("queues", "N", "Queue pairs (default: 1)", text.queues);
     command_line.value("queue-length", "FRAMES", "Frames a queue holds (default: 1024)",
                        text.queue_length);
     command_line.value("multicast", "POLICY",

@@ -132,6 +132,11 @@ InterfaceSpec InterfaceSpec::parse(const InterfaceText& text) {
     if (text.mode) {
         spec.mode_ = value_of(mode_names, "mode", *text.mode);
     }
+    if (text.mac && spec.mode_ == MacvlanMode::passthru) {
+        throw Error({.operation = fmt::format("give MAC address '{}'", *text.mac),
+                     .cause = "a device in mode passthru has its parent's address",
+                     .next_step = "leave out --mac"});
+    }
     if (text.kind) {
         spec.kind_ = value_of(kind_names, "kind", *text.kind);
     }
@@ -158,7 +163,7 @@ InterfaceSpec InterfaceSpec::parse(const InterfaceText& text) {
     if (!spec.allowed_macs_.empty() && spec.mode_ != MacvlanMode::source) {
         throw Error({.operation = "read allowed MAC addresses",
                      .cause = fmt::format("mode {} has no list of them", to_text(spec.mode_)),
-                     .next_step = "leave out --allow or use mode source"});
+                     .next_step = "leave out --allow"});
     }
     return spec;
 }

@@ -35,7 +35,10 @@ MacAddress hardware_address(rtnl_link* link) {
 
 // all: every link of the namespace, to name the parent.
 MacvtapDevice describe(rtnl_link* link, nl_cache* all) {
-    const RtnlLink parent(rtnl_link_get(all, rtnl_link_get_link(link)), rtnl_link_put);
+    int32_t other_namespace = 0;
+    const bool parent_is_here = rtnl_link_get_link_netnsid(link, &other_namespace) < 0;
+    const RtnlLink parent(parent_is_here ? rtnl_link_get(all, rtnl_link_get_link(link)) : nullptr,
+                          rtnl_link_put);
     const char* alias = rtnl_link_get_ifalias(link);
     return {.name = rtnl_link_get_name(link),
             .index = rtnl_link_get_ifindex(link),
@@ -54,6 +57,8 @@ const char* next_step(int code) {
         return "needs CAP_NET_ADMIN: run as root";
     case EBUSY:
         return "the parent belongs to a bridge or bond, or has a passthru device";
+    case EINVAL:
+        return "a device in mode passthru shares its parent with no other";
     case EADDRINUSE:
         return "another station on the parent has this MAC address";
     case EOPNOTSUPP:

@@ -35,8 +35,12 @@ void set(int fd, unsigned long request, Argument argument, const char* what) {
 ifreq interface_of(int fd) {
     ifreq request{};
     if (ioctl(fd, TUNGETIFF, &request) < 0) {
+        const int code = errno;
         throw Error::from_errno("ask a tap queue for its device",
-                                errno == ENOTTY ? "the descriptor is no tap queue" : "");
+                                code == ENOLINK  ? "the device was deleted"
+                                : code == ENOTTY ? "the descriptor is no tap queue"
+                                                 : "",
+                                code);
     }
     return request;
 }

@@ -20,7 +20,8 @@ public:
     static TapQueue adopt(UniqueFd fd);
 
     int fd() const { return fd_.get(); } // Borrowed; lives as long as the queue.
-    std::string device_name() const;     // Throws Error once the device is gone.
+    // Asked anew each time: devices can be renamed. Throws Error once the device is gone.
+    std::string device_name() const;
 
     // TUN_F_* bits the kernel takes for this queue, tried out one family after the other.
     unsigned supported_offloads();

@@ -114,7 +114,8 @@ int usage(std::FILE* to, int status) {
         fmt::print(to, "  {:<8} {}\n", verb.name, verb.help);
     }
     fmt::print(to, "  {:<8} {}\n\n", "pump", "serve a guest over vhost-user (tapline-pump)");
-    fmt::print(to, "`tapline VERB --help` tells the options of a verb.\n");
+    fmt::print(to,
+               "`tapline --version` tells the version, `tapline VERB --help` a verb's options.\n");
     return status;
 }
 
@@ -130,7 +131,8 @@ int execute(const std::string& verb, const Arguments& arguments) {
     argv.push_back(nullptr);
     execv(program.c_str(), argv.data());
     if (errno == ENOENT) {
-        throw UsageError(fmt::format("no verb '{}': see `tapline --help`", verb));
+        throw UsageError(fmt::format("no verb '{}' (there is no {}): see `tapline --help`", verb,
+                                     program.string()));
     }
     throw Error::from_errno(fmt::format("execute {}", program.string()));
 }

@@ -65,7 +65,7 @@ void Pump::pause(vhost::Session& session, vhost::Session::PairRange pairs) {
         const auto lanes = pairs_[number].worker->stop();
         for (size_t direction = 0; direction < direction_count; ++direction) {
             if (const auto& lane = lanes[direction]) {
-                vhost::Vring& ring = session.rings()[2u * number + direction];
+                vhost::Vring& ring = session.rings()[size_t{2} * number + direction];
                 ring.base = lane->queue.next_available();
                 ring.started = lane->queue.fault() == vhost::RingFault::none;
             }

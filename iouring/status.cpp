@@ -11,8 +11,8 @@ void Status::tell(const char* event, const nlohmann::ordered_json& facts) const 
     nlohmann::ordered_json line = {{"event", event}};
     line.update(facts);
     // Whoever read this may be gone; the guest's network goes on.
-    std::fputs((line.dump() + "\n").c_str(), stdout);
-    std::fflush(stdout);
+    (void)std::fputs((line.dump() + "\n").c_str(), stdout);
+    (void)std::fflush(stdout);
 }
 
 } // namespace tapline

@@ -14,6 +14,7 @@
 
 #include <csignal>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace tapline {
@@ -50,21 +51,29 @@ void set_up(HostSide& host, std::vector<UniqueFd>& fds) {
     host.facts["device"] = host.queues.front().device_name();
 }
 
-void serve(Server& server, PumpOptions& options, nlohmann::ordered_json& facts) {
+// A socket that listens, or the only connection there will be.
+using FrontEnds = std::variant<vhost::ListeningSocket, UniqueFd>;
+
+FrontEnds open_front_ends(PumpOptions& options) {
     if (const auto* path = std::get_if<std::string>(&options.front_end)) {
-        facts["socket"] = *path;
-        server.listen(vhost::ListeningSocket::bind(*path));
-        return;
+        return vhost::ListeningSocket::bind(*path);
     }
     UniqueFd fd = std::move(std::get<UniqueFd>(options.front_end));
     switch (vhost::kind_of_socket(fd.get())) {
     case vhost::SocketKind::listening:
-        server.listen(vhost::ListeningSocket(std::move(fd)));
-        break;
+        return vhost::ListeningSocket(std::move(fd));
     case vhost::SocketKind::connected:
-        server.serve_only(std::move(fd));
         break;
     }
+    return fd;
+}
+
+void serve(Server& server, vhost::ListeningSocket& socket) {
+    server.listen(std::move(socket));
+}
+
+void serve(Server& server, UniqueFd& connected) {
+    server.serve_only(std::move(connected));
 }
 
 int run(const std::vector<std::string>& arguments) {
@@ -77,6 +86,7 @@ int run(const std::vector<std::string>& arguments) {
     // First of all: from here on a signal leads through every destructor.
     const auto on_terminate = loop.on_signal(SIGTERM, [&] { loop.quit(); });
     const auto on_interrupt = loop.on_signal(SIGINT, [&] { loop.quit(); });
+    const auto on_hang_up = loop.on_signal(SIGHUP, [&] { loop.quit(); });
 
     HostSide host;
     std::visit([&](auto& source) { set_up(host, source); }, options.tap_queues);
@@ -91,12 +101,22 @@ int run(const std::vector<std::string>& arguments) {
     });
     pump.check_devices();
 
-    serve(server, options, host.facts);
+    FrontEnds front_ends = open_front_ends(options);
+    if (const auto* path = std::get_if<std::string>(&options.front_end)) {
+        host.facts["socket"] = *path;
+    }
     host.facts["queue_pairs"] = pump.offer().queue_pairs;
     status.tell("listening", host.facts);
     log(LogLevel::info, "ready: {}", host.facts.dump());
-    loop.run();
-    status.tell("stopped", {{"counters", server.counters()}});
+    std::visit([&](auto& source) { serve(server, source); }, front_ends);
+    const auto tell_stopped = [&] { status.tell("stopped", {{"counters", server.counters()}}); };
+    try {
+        loop.run();
+    } catch (...) {
+        tell_stopped();
+        throw;
+    }
+    tell_stopped();
     return 0;
 }
 

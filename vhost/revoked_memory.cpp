@@ -40,7 +40,7 @@ void on_sigbus(int signal, siginfo_t* info, void*) {
             return;
         }
     }
-    std::signal(signal, SIG_DFL); // Not ours: the access repeats and ends the process.
+    (void)std::signal(signal, SIG_DFL); // Not ours: the access repeats and ends the process.
 }
 
 void install_handler() {

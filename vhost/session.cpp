@@ -286,10 +286,7 @@ Session::Reply Session::set_vring_err(Message& message) {
 
 Session::Reply Session::set_vring_enable(Message& message) {
     const auto state = read<VringState>(message);
-    if (!has(features_, Feature::protocol_features)) {
-        throw ProtocolError(ProtocolFault::out_of_order,
-                            "SET_VRING_ENABLE needs VHOST_USER_F_PROTOCOL_FEATURES");
-    }
+    // QEMU sends this before SET_FEATURES, when nothing tells yet whether the message is allowed.
     if (state.num > 1) {
         throw ProtocolError(ProtocolFault::ring_index,
                             fmt::format("{} neither enables nor disables", state.num));

@@ -15,7 +15,7 @@ std::string sentence(const Error::Parts& parts) {
 
 } // namespace
 
-Error::Error(Parts parts) : std::runtime_error(sentence(parts)), code_(parts.code) {}
+Error::Error(const Parts& parts) : std::runtime_error(sentence(parts)), code_(parts.code) {}
 
 Error Error::from_errno(std::string operation, std::string next_step, int code) {
     return Error({.operation = std::move(operation),

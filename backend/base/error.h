@@ -16,7 +16,7 @@ public:
         int code = 0;               // errno, 0 where the cause is no system call
     };
 
-    explicit Error(Parts parts);
+    explicit Error(const Parts& parts);
 
     // The cause is the text of errno, taken before anything else can change it.
     static Error from_errno(std::string operation, std::string next_step = {}, int code = errno);

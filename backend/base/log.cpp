@@ -22,8 +22,8 @@ GLogWriterOutput write_line(GLogLevelFlags level, const GLogField* fields, gsize
     }
     for (gsize i = 0; i < count; ++i) {
         if (g_str_equal(fields[i].key, "MESSAGE")) {
-            std::fprintf(stderr, "%s: %s\n", program_name.c_str(),
-                         static_cast<const char*>(fields[i].value));
+            (void)std::fprintf(stderr, "%s: %s\n", program_name.c_str(),
+                               static_cast<const char*>(fields[i].value));
         }
     }
     return G_LOG_WRITER_HANDLED;

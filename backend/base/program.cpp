@@ -10,8 +10,8 @@
 namespace tapline {
 
 int run_program(const std::string& name, const std::function<int()>& body) {
-    std::setlocale(LC_CTYPE, "C.UTF-8"); // GOption's help has an ellipsis.
-    std::signal(SIGPIPE, SIG_IGN);       // A reader that goes is no reason to end.
+    (void)std::setlocale(LC_CTYPE, "C.UTF-8"); // GOption's help has an ellipsis.
+    (void)std::signal(SIGPIPE, SIG_IGN);       // A reader that goes is no reason to end.
     set_up_logging(name);
     try {
         return body();

@@ -200,12 +200,12 @@ OwnedMacvtap OwnedMacvtap::create(Netlink& netlink, const InterfaceSpec& spec) {
     refuse_what_is_not_built(spec);
     const RtnlLink parent = find_parent(netlink, spec);
     const int parent_index = rtnl_link_get_ifindex(parent.get());
-    if ((rtnl_link_get_flags(parent.get()) & IFF_UP) == 0) {
-        bring_up(netlink, spec.parent(), parent_index, make_rtnl_link().get());
-    }
     const std::string name = add_link(netlink, spec, parent_index);
     OwnedMacvtap owned(netlink, find_macvtap(netlink, name));
     mark_and_bring_up(netlink, owned.device_, spec.multicast());
+    if ((rtnl_link_get_flags(parent.get()) & IFF_UP) == 0) { // Last: nothing would undo it.
+        bring_up(netlink, spec.parent(), parent_index, make_rtnl_link().get());
+    }
     owned.device_ = find_macvtap(netlink, name);
     return owned;
 }

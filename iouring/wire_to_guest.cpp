@@ -44,6 +44,7 @@ unsigned WireToGuest::offer(Ring& ring) noexcept {
 // Adds the ring's next chain to chains_. One that can hold no frame goes back empty, in its turn.
 bool WireToGuest::look_at_next_chain() noexcept {
     vhost::Chain chain;
+    const size_t parts_before = parts_.size();
     while (chains_.size() < waiting_ && parts_.room() > vhost::chain_parts_max &&
            queue_.peek(static_cast<uint16_t>(chains_.size()), parts_, chain)) {
         if (chain.readable.empty() && chain.writable.size() < read_parts_max &&
@@ -51,6 +52,7 @@ bool WireToGuest::look_at_next_chain() noexcept {
             chains_.push_back(chain);
             return true;
         }
+        parts_.shrink(parts_before);
         if (!chains_.empty()) {
             return false;
         }
@@ -74,6 +76,7 @@ void WireToGuest::offer_many_chains(Ring& ring) noexcept {
         room += chains_.back().writable_bytes;
         parts += chains_.back().writable.size();
         if (parts >= read_parts_max) { // One too many, counting the held frame's room.
+            parts_.shrink(parts_.size() - chains_.back().writable.size());
             chains_.pop_back();
             break;
         }

@@ -14,6 +14,7 @@ public:
     explicit IovecList(size_t capacity) : entries_(capacity) {}
 
     void clear() { size_ = 0; }
+    void shrink(size_t size) { size_ = size; }
     size_t size() const { return size_; }
     size_t room() const { return entries_.size() - size_; }
     std::span<iovec> from(size_t begin) { return {entries_.data() + begin, size_ - begin}; }

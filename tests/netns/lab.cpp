@@ -10,9 +10,12 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <stdexcept>
 #include <system_error>
 
@@ -49,10 +52,44 @@ void run(const std::string& command) {
     }
 }
 
-Wire::Wire() {
+std::string output_of(const std::string& command) {
+    const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
+    std::string output;
+    std::array<char, 4096> some{};
+    while (const size_t count = fread(some.data(), 1, some.size(), pipe.get())) {
+        output.append(some.data(), count);
+    }
+    return output;
+}
+
+nlohmann::json links() {
+    auto all = nlohmann::json::parse(output_of("ip -j -d link"));
+    for (auto& each : all) {
+        each.erase("operstate");
+        auto& flags = each.at("flags");
+        for (const char* carrier : {"LOWER_UP", "NO-CARRIER", "M-DOWN"}) {
+            flags.erase(std::remove(flags.begin(), flags.end(), carrier), flags.end());
+        }
+    }
+    return all;
+}
+
+nlohmann::json link(const std::string& name) {
+    const nlohmann::json all = links();
+    const auto found =
+        std::ranges::find_if(all, [&](const auto& each) { return each.at("ifname") == name; });
+    return found == all.end() ? nlohmann::json() : *found;
+}
+
+std::string test_socket() {
+    return "/tmp/tapline-test-" + std::to_string(getpid()) + ".sock";
+}
+
+Wire::Wire(unsigned mtu) {
     run("ip link set lo up");
     run("for each in all default; do echo 1 > /proc/sys/net/ipv6/conf/$each/disable_ipv6; done");
-    run("ip link add uplink type veth peer name peer0");
+    const std::string size = " mtu " + std::to_string(mtu);
+    run("ip link add uplink" + size + " type veth peer name peer0" + size);
     run("ip link set uplink up && ip link set peer0 up");
 }
 

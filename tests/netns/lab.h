@@ -4,6 +4,8 @@
 
 #include "backend/base/unique_fd.h"
 
+#include <nlohmann/json.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -19,10 +21,20 @@ bool enter_private_network();
 // Runs a command line with the shell; throws where it fails.
 void run(const std::string& command);
 
+std::string output_of(const std::string& command);
+
+// What `ip -j -d link` says of all links, or of one; null where there is none of that name. Without
+// what follows the carrier, which settles by itself.
+nlohmann::json links();
+nlohmann::json link(const std::string& name);
+
+// Where tests have their socket: no other process has it.
+std::string test_socket();
+
 // Makes uplink and peer0, both up. Removes them with what stands on them.
 class Wire {
 public:
-    Wire();
+    explicit Wire(unsigned mtu = 1500);
     ~Wire();
     Wire(const Wire&) = delete;
     Wire& operator=(const Wire&) = delete;

@@ -11,6 +11,7 @@
 #include <array>
 #include <csignal>
 #include <stdexcept>
+#include <utility>
 
 namespace tapline::netns {
 namespace {
@@ -32,6 +33,14 @@ std::string read_some(int fd) {
     std::array<char, 4096> bytes{};
     const ssize_t count = read(fd, bytes.data(), bytes.size());
     return {bytes.data(), count > 0 ? static_cast<size_t>(count) : 0};
+}
+
+std::string read_all(int fd) {
+    std::string all;
+    for (std::string some = read_some(fd); !some.empty(); some = read_some(fd)) {
+        all += some;
+    }
+    return all;
 }
 
 } // namespace
@@ -110,13 +119,19 @@ int Program::wait() {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+std::string Program::output() {
+    return std::exchange(pending_, {}) + read_all(output_.get());
+}
+
 std::string Program::errors() {
-    std::string all;
-    for (std::string some = read_some(errors_.get()); !some.empty();
-         some = read_some(errors_.get())) {
-        all += some;
-    }
-    return all;
+    return read_all(errors_.get());
+}
+
+Outcome outcome_of(const std::string& path, const std::vector<std::string>& arguments,
+                   const std::vector<int>& fds) {
+    Program program(path, arguments, fds);
+    const int status = program.wait();
+    return {.status = status, .output = program.output(), .errors = program.errors()};
 }
 
 } // namespace tapline::netns

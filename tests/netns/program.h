@@ -15,8 +15,7 @@ class Program {
 public:
     // Runs the program (PROGRAM_DIR/path) with stdout and stderr read here; fds are inherited
     // under their own numbers.
-    Program(const std::string& path, std::vector<std::string> arguments,
-            std::vector<int> fds = {});
+    Program(const std::string& path, std::vector<std::string> arguments, std::vector<int> fds = {});
     ~Program(); // Kills it if it still runs.
     Program(const Program&) = delete;
     Program& operator=(const Program&) = delete;
@@ -29,7 +28,8 @@ public:
 
     void signal(int number);
     int wait(); // Its exit code, 128 + N after signal N. Throws after the deadline.
-    // All it said on stderr; after wait().
+    // What is left of its stdout, and all it said on stderr; after wait().
+    std::string output();
     std::string errors();
 
 private:
@@ -39,5 +39,14 @@ private:
     UniqueFd errors_;
     std::string pending_;
 };
+
+// Of a program that runs to its end.
+struct Outcome {
+    int status;
+    std::string output;
+    std::string errors;
+};
+Outcome outcome_of(const std::string& path, const std::vector<std::string>& arguments,
+                   const std::vector<int>& fds = {});
 
 } // namespace tapline::netns

@@ -1,5 +1,7 @@
 #include "backend/json.h"
 
+#include <nlohmann/json.hpp>
+
 namespace tapline {
 
 nlohmann::ordered_json to_json(const MacvtapDevice& device) {

@@ -3,7 +3,7 @@
 
 #include "backend/macvtap_device.h"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace tapline {
 

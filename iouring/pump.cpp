@@ -6,6 +6,7 @@
 #include "vhost/protocol_error.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <sys/eventfd.h>
 
 #include <algorithm>

@@ -6,7 +6,7 @@
 #include "iouring/queue_pair.h"
 #include "vhost/session.h"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <memory>

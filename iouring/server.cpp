@@ -5,6 +5,7 @@
 #include "vhost/features.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <exception>
 #include <span>

@@ -1,5 +1,7 @@
 #include "iouring/status.h"
 
+#include <nlohmann/json.hpp>
+
 #include <cstdio>
 
 namespace tapline {

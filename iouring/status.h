@@ -1,7 +1,7 @@
 // What the pump tells on stdout with --json-status: one JSON object a line, `event` first.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace tapline {
 

@@ -11,6 +11,7 @@
 #include "iouring/server.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <csignal>
 #include <string>

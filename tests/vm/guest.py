@@ -1,0 +1,93 @@
+"""A virtual machine whose only network card is served by a vhost-user backend."""
+
+import os
+
+import initramfs
+from lab import GUEST_IPV4, GUEST_IPV6, IPV4_LENGTH, IPV6_LENGTH
+from process import Deadline, Failure, TalkingChild, tail
+
+CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MEMORY = "256M"
+BOOT_LIMIT_S = 90
+COMMAND_LIMIT_S = 30
+RECORD_SEPARATOR = b"\x1e"
+
+
+class Machine:
+    """A QEMU, and the unpacked kernel it boots."""
+
+    def __init__(self, name, qemu, kernel_root, nic_options=()):
+        self.name = name
+        self.qemu = qemu
+        self.kernel_root = f"{CHECKOUT}/build/guest/{kernel_root}"
+        self.nic_options = ",".join(("", *nic_options))
+
+    def missing(self):
+        """The first file that is not there, or None."""
+        needed = (self.qemu, self.kernel_root, initramfs.BUSYBOX)
+        return next((path for path in needed if not os.path.exists(path)), None)
+
+
+MACHINES = (
+    # QEMU 7.2 under TCG crashes with MSI-X on a vhost-user card.
+    Machine("installed", "/usr/bin/qemu-system-x86_64", "kernel", nic_options=["vectors=0"]),
+    Machine("backports", f"{CHECKOUT}/build/guest/backports/usr/bin/qemu-system-x86_64",
+            "backports"),
+)
+
+
+class Guest(TalkingChild):
+    """Runs commands inside, one at a time, over a serial port that answers when it has booted."""
+
+    def __init__(self, lab, machine, backend):
+        """`backend` is what the pump said when it began to listen."""
+        kernel = initramfs.Kernel(machine.kernel_root)
+        archive = lab.path("initramfs")
+        initramfs.build(kernel, archive)
+        self.console = lab.path("console.log")
+        card = f"virtio-net-pci,netdev=net,mac={backend['mac']},romfile={machine.nic_options}"
+        super().__init__([
+            machine.qemu, "-nodefaults", "-no-user-config", "-display", "none",
+            "-accel", "tcg", "-m", MEMORY, "-machine", "q35,memory-backend=memory",
+            # The backend maps the memory of the guest, so it must be a file both can share.
+            "-object", f"memory-backend-memfd,id=memory,size={MEMORY},share=on",
+            "-kernel", kernel.image, "-initrd", archive, "-append", "console=ttyS0 quiet",
+            "-serial", f"file:{self.console}",
+            "-chardev", "stdio,id=shell,signal=off", "-serial", "chardev:shell",
+            "-chardev", f"socket,id=backend,path={backend['socket']}",
+            "-netdev", "vhost-user,id=net,chardev=backend", "-device", card,
+        ], lab.path("qemu.log"))
+
+    def wait_booted(self):
+        """Until the shell answers; then gives the network card its addresses."""
+        self.finish(BOOT_LIMIT_S)
+        # As on the peer: nobody else can have the address.
+        self.run("echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad")
+        self.run(f"ip address add {GUEST_IPV4}/{IPV4_LENGTH} dev eth0")
+        self.run(f"ip address add {GUEST_IPV6}/{IPV6_LENGTH} dev eth0")
+        self.run("ip link set eth0 up")
+
+    def reboot(self):
+        self.start("reboot -f")
+        self.wait_booted()
+
+    def start(self, command):
+        self.write(command.encode() + b"\n")
+
+    def finish(self, limit_s=COMMAND_LIMIT_S):
+        """Output and exit status of the command that was started."""
+        deadline = Deadline(limit_s)
+        try:
+            output = self.read_until(RECORD_SEPARATOR, deadline)
+            status = self.read_until(b"\n", deadline)
+        except Failure as failure:
+            raise Failure(f"guest: {failure}\n{tail(self.console, 5)}") from None
+        return output.decode(errors="replace"), int(status)
+
+    def run(self, command, limit_s=COMMAND_LIMIT_S):
+        """Output of a command that must succeed."""
+        self.start(command)
+        output, status = self.finish(limit_s)
+        if status:
+            raise Failure(f"guest: '{command}' gave {status}: {output.strip()}")
+        return output

@@ -1,0 +1,82 @@
+"""The guest's whole userland: busybox, the modules of its network card, one shell loop."""
+
+import glob
+import lzma
+import os
+import shutil
+import subprocess
+import tempfile
+
+from process import Failure, run
+
+BUSYBOX = "/bin/busybox"
+MODULES = ("virtio_pci", "virtio_net")
+
+# Kernel messages go to the first serial port, commands and answers over the second. An answer is
+# the output, a record separator and the exit status.
+INIT = """#!/bin/sh
+/bin/busybox --install -s /bin
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t tmpfs tmp /tmp
+for module in /modules/*; do insmod "$module"; done
+stty -F /dev/ttyS1 raw -echo
+exec </dev/ttyS1 >/dev/ttyS1 2>&1
+printf '\\036%d\\n' 0
+while read -r command; do
+    sh -c "$command" </dev/null
+    printf '\\036%d\\n' $?
+done
+"""
+
+
+class Kernel:
+    """A kernel package unpacked below `root`."""
+
+    def __init__(self, root):
+        images = glob.glob(f"{root}/boot/vmlinuz-*")
+        if len(images) != 1:
+            raise Failure(f"no guest kernel in {root}; run script/bootstrap")
+        self.root = root
+        self.image = images[0]
+        self.version = os.path.basename(self.image).removeprefix("vmlinuz-")
+
+    def module_paths(self):
+        """Each module once, behind those it depends on; built-in ones do not appear."""
+        listing = run("modprobe", "-d", self.root, "-S", self.version, "--show-depends", "--all",
+                      *MODULES)
+        fields = [line.split() for line in listing.splitlines()]
+        return list(dict.fromkeys(field[1] for field in fields if field[0] == "insmod"))
+
+
+def build(kernel, path):
+    """Writes the archive for `kernel` to `path`."""
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as tree:
+        for folder in ("bin", "dev", "modules", "proc", "sys", "tmp"):
+            os.mkdir(f"{tree}/{folder}")
+        shutil.copy(BUSYBOX, f"{tree}/bin/busybox")
+        os.symlink("busybox", f"{tree}/bin/sh")
+        for place, module in enumerate(kernel.module_paths()):
+            with open(f"{tree}/modules/{place:02}.ko", "wb") as plain:
+                plain.write(module_bytes(module))
+        with open(f"{tree}/init", "w", opener=executable) as init:
+            init.write(INIT)
+        pack(tree, path)
+
+
+def module_bytes(path):
+    with (lzma.open if path.endswith(".xz") else open)(path, "rb") as module:
+        return module.read()
+
+
+def executable(path, flags):
+    return os.open(path, flags, 0o755)
+
+
+def pack(tree, path):
+    names = [os.path.relpath(os.path.join(folder, name), tree)
+             for folder, folders, files in os.walk(tree) for name in folders + files]
+    with open(path, "wb") as archive:
+        subprocess.run(["cpio", "--quiet", "--create", "--format=newc"], cwd=tree, check=True,
+                       input="\n".join(names).encode(), stdout=archive, timeout=30)

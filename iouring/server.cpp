@@ -126,9 +126,10 @@ void Server::refuse(const vhost::ProtocolError& error) {
 void Server::tell_running() {
     const unsigned running = pump_.running_pairs();
     if (std::exchange(told_running_, running) != running) {
-        const auto names = vhost::feature_names(session_->features());
+        const uint64_t features = session_->features() & ~bit(vhost::Feature::protocol_features);
+        const auto names = vhost::feature_names(features);
         status_.tell("running", {{"queue_pairs", running}, {"features", names}});
-        log(LogLevel::info, "{} queue pairs run, features {:#x}", running, session_->features());
+        log(LogLevel::info, "{} queue pairs run, features {:#x}", running, features);
     }
 }
 

@@ -189,7 +189,11 @@ MacvtapDevice find_macvtap(Netlink& netlink, const std::string& name) {
 
 void delete_macvtap(Netlink& netlink, const MacvtapDevice& device) {
     const RtnlLink link = make_rtnl_link();
-    rtnl_link_set_ifindex(link.get(), device.index);
+    if (device.index != 0) {
+        rtnl_link_set_ifindex(link.get(), device.index);
+    } else {
+        rtnl_link_set_name(link.get(), device.name.c_str());
+    }
     const auto refusal = netlink.delete_link(link.get());
     if (refusal && refusal->code != ENODEV) {
         refuse(fmt::format("delete macvtap '{}'", device.name), *refusal);
@@ -201,7 +205,8 @@ OwnedMacvtap OwnedMacvtap::create(Netlink& netlink, const InterfaceSpec& spec) {
     const RtnlLink parent = find_parent(netlink, spec);
     const int parent_index = rtnl_link_get_ifindex(parent.get());
     const std::string name = add_link(netlink, spec, parent_index);
-    OwnedMacvtap owned(netlink, find_macvtap(netlink, name));
+    OwnedMacvtap owned(netlink, {.name = name, .mac = spec.mac()}); // Owned before it is known.
+    owned.device_ = find_macvtap(netlink, name);
     mark_and_bring_up(netlink, owned.device_, spec.multicast());
     if ((rtnl_link_get_flags(parent.get()) & IFF_UP) == 0) { // Last: nothing would undo it.
         bring_up(netlink, spec.parent(), parent_index, make_rtnl_link().get());

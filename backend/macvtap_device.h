@@ -13,14 +13,14 @@ namespace tapline {
 // What the kernel says of one device.
 struct MacvtapDevice {
     std::string name;
-    int index;
+    int index = 0;
     std::string parent; // Empty where the parent lives in another network namespace.
-    MacvlanMode mode;
+    MacvlanMode mode{};
     MacAddress mac;
-    uint32_t mtu;          // Bytes.
-    uint32_t queue_length; // Frames.
-    bool up;
-    bool ours; // Carries our mark in its alias (IFLA_IFALIAS).
+    uint32_t mtu = 0;          // Bytes.
+    uint32_t queue_length = 0; // Frames.
+    bool up = false;
+    bool ours = false; // Carries our mark in its alias (IFLA_IFALIAS).
 };
 
 std::vector<MacvtapDevice> list_macvtaps(Netlink& netlink);

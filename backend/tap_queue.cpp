@@ -71,11 +71,13 @@ TapQueue TapQueue::adopt(UniqueFd fd) {
     TapQueue queue(std::move(fd));
     const ifreq request = interface_of(queue.fd());
     const auto flags = static_cast<unsigned short>(request.ifr_flags);
-    if ((flags & IFF_VNET_HDR) == 0) {
+    if ((flags & IFF_TAP) == 0 || (flags & IFF_VNET_HDR) == 0) {
         throw Error({.operation = fmt::format("use descriptor {} as a tap queue", queue.fd()),
-                     .cause = "it was opened without IFF_VNET_HDR"});
+                     .cause = "it was opened without IFF_TAP or without IFF_VNET_HDR"});
     }
-    queue.attached_ = (flags & IFF_DETACH_QUEUE) == 0;
+    ifreq attach{}; // Fails where it is attached already, and nothing else tells.
+    attach.ifr_flags = IFF_ATTACH_QUEUE;
+    (void)ioctl(queue.fd(), TUNSETQUEUE, &attach);
     lift_send_limit(queue.fd());
     queue.configure(VnetHeader::v1, 0);
     return queue;
@@ -126,6 +128,9 @@ void TapQueue::discard_waiting_frames() {
 void TapQueue::set_attached(bool attached) {
     if (attached == attached_) {
         return;
+    }
+    if (attached) {
+        discard_waiting_frames(); // From before it was detached.
     }
     ifreq request{};
     request.ifr_flags = attached ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE;

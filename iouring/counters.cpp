@@ -6,6 +6,8 @@ const char* to_text(Drop drop) {
     switch (drop) {
     case Drop::too_short:
         return "too_short";
+    case Drop::too_long:
+        return "too_long";
     case Drop::not_readable:
         return "not_readable";
     case Drop::refused_by_tap:

@@ -16,6 +16,7 @@ constexpr size_t direction_count = 2;
 // Why a frame, or a chain that should have held one, went no further.
 enum class Drop : uint8_t {
     too_short,          // From the guest: less than a header and an Ethernet header.
+    too_long,           // From the guest: more than any frame has.
     not_readable,       // From the guest: the chain has parts to write to.
     refused_by_tap,     // The kernel does not take the frame, for example for its virtio header.
     no_room_for_header, // To the guest: a chain to read from, or too small for a header.

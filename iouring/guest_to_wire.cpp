@@ -1,5 +1,7 @@
 #include "iouring/guest_to_wire.h"
 
+#include "iouring/held_frames.h"
+
 #include <linux/if_ether.h>
 
 #include <algorithm>
@@ -53,6 +55,10 @@ bool GuestToWire::may_send(const vhost::Chain& chain) noexcept {
     }
     if (chain.readable_bytes < header_bytes_ + ETH_HLEN) {
         counters_.drop(Drop::too_short);
+        return false;
+    }
+    if (chain.readable_bytes > frame_bytes_max) {
+        counters_.drop(Drop::too_long);
         return false;
     }
     return true;

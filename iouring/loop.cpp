@@ -1,6 +1,9 @@
 #include "iouring/loop.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
+
+#include <utility>
 
 namespace tapline {
 namespace {
@@ -33,10 +36,11 @@ void Loop::run() noexcept {
     ring_.enable();
     arm();
     while (!stopping_) {
-        const unsigned sent = guest_to_wire_ ? guest_to_wire_->collect(ring_) : 0;
+        const unsigned taken = guest_to_wire_ ? guest_to_wire_->collect(ring_) : 0;
         const unsigned offered = wire_to_guest_ && tap_readable_ ? wire_to_guest_->offer(ring_) : 0;
+        note_faults();
         watch_tap();
-        if (sent + offered > 0) {
+        if (taken + offered > 0) {
             ring_.submit();
         } else {
             sleep();
@@ -80,7 +84,7 @@ void Loop::sleep() noexcept {
     if (more) {
         ring_.submit();
     } else {
-        (void)ring_.submit_and_wait(limit);
+        ring_.submit_and_wait(limit);
     }
     for (const Direction direction : directions) {
         if (auto* used = lane(direction)) {
@@ -103,13 +107,15 @@ void Loop::reap() noexcept {
             tap_polled_ = false;
             break;
         case TagKind::kick: // Its news is in the ring; collect() and offer() look there anyway.
-            if (!more && result >= 0) {
+            if (!more && (result & (POLLERR | POLLHUP | POLLNVAL)) == 0) {
                 const auto direction = static_cast<Direction>(tag.slot);
                 ring_.poll(lane(direction)->kick, TagKind::kick, tag.slot);
             }
             break;
         case TagKind::call:
             called(static_cast<Direction>(tag.slot));
+            break;
+        case TagKind::error:
             break;
         case TagKind::stop:
             stopping_ = true;
@@ -119,18 +125,14 @@ void Loop::reap() noexcept {
 }
 
 void Loop::publish() noexcept {
-    if (guest_to_wire_) {
-        if (guest_to_wire_->publish()) {
-            call(Direction::guest_to_wire);
-        }
-        note_fault(Direction::guest_to_wire);
+    if (guest_to_wire_ && guest_to_wire_->publish()) {
+        call(Direction::guest_to_wire);
     }
     if (wire_to_guest_) {
         if (wire_to_guest_->publish()) {
             call(Direction::wire_to_guest);
         }
         tap_readable_ = tap_readable_ && !wire_to_guest_->tap_is_empty();
-        note_fault(Direction::wire_to_guest);
     }
 }
 
@@ -159,24 +161,35 @@ void Loop::called(Direction direction) noexcept {
     }
 }
 
-void Loop::note_fault(Direction direction) noexcept {
-    const vhost::RingFault fault = lane(direction)->queue.fault();
-    if (fault == vhost::RingFault::none || fault_noted_[index_of(direction)]) {
-        return;
+// The front end is told by its own eventfd, on the next enter: a write to it may block.
+void Loop::note_faults() noexcept {
+    for (const Direction direction : directions) {
+        auto* used = lane(direction);
+        if (used == nullptr || used->queue.fault() == vhost::RingFault::none ||
+            std::exchange(fault_noted_[index_of(direction)], true)) {
+            continue;
+        }
+        counters_[index_of(direction)].faults[static_cast<size_t>(used->queue.fault())].add(1);
+        (void)eventfd_write(events_.attention, 1);
+        if (used->error >= 0) {
+            ring_.signal(used->error, TagKind::error);
+        }
     }
-    fault_noted_[index_of(direction)] = true;
-    counters_[index_of(direction)].faults[static_cast<size_t>(fault)].add(1);
-    (void)eventfd_write(events_.attention, 1);
 }
 
-// None while no frame is held. A frame whose time is over is dropped.
+// None while no frame is held. A frame whose time is over is dropped; each that the guest takes
+// gives the next one its full time.
 std::optional<std::chrono::milliseconds> Loop::time_to_hold() noexcept {
     if (!wire_to_guest_ || !wire_to_guest_->holds_frame()) {
         held_since_.reset();
         return std::nullopt;
     }
     const auto now = std::chrono::steady_clock::now();
-    held_since_ = held_since_.value_or(now);
+    const uint64_t frames = counters_[index_of(Direction::wire_to_guest)].frames.value();
+    if (!held_since_ || held_behind_ != frames) {
+        held_since_ = now;
+        held_behind_ = frames;
+    }
     const auto left =
         patience - std::chrono::duration_cast<std::chrono::milliseconds>(now - *held_since_);
     if (left > std::chrono::milliseconds::zero()) {

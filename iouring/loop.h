@@ -18,7 +18,7 @@ class Loop {
 public:
     struct Events {
         int stop;      // Readable: run() returns.
-        int attention; // Written when a ring breaks.
+        int attention; // Written when a ring breaks; ours, so it never blocks.
     };
 
     // plan, held and counters belong to the loop while it lives.
@@ -39,7 +39,7 @@ private:
     void publish() noexcept;
     void call(Direction direction) noexcept;
     void called(Direction direction) noexcept;
-    void note_fault(Direction direction) noexcept;
+    void note_faults() noexcept;
     std::optional<std::chrono::milliseconds> time_to_hold() noexcept;
     QueuePair::Lane* lane(Direction direction) noexcept;
 
@@ -54,6 +54,7 @@ private:
     std::array<Call, direction_count> calls_{};
     std::array<bool, direction_count> fault_noted_{};
     std::optional<std::chrono::steady_clock::time_point> held_since_;
+    uint64_t held_behind_ = 0; // Frames the guest had been given by then.
     bool tap_readable_ = false;
     bool tap_polled_ = false;
     bool stopping_ = false;

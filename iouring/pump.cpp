@@ -38,6 +38,26 @@ void add_named(nlohmann::ordered_json& sums, const std::array<Counter, n>& count
     }
 }
 
+// The lane of a ring that is started. One that cannot run is stopped, and why goes to refused.
+std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
+                                         std::exception_ptr& refused) {
+    vhost::Vring& control = session.rings()[ring];
+    if (!control.started) {
+        return std::nullopt;
+    }
+    try {
+        return QueuePair::Lane{
+            .queue = vhost::SplitVirtqueue(control, session.memory(), session.features()),
+            .kick = control.kick.get(),
+            .call = control.call.get(),
+            .error = control.error.get()};
+    } catch (const vhost::ProtocolError&) {
+        control.started = false;
+        refused = std::current_exception();
+        return std::nullopt;
+    }
+}
+
 } // namespace
 
 Pump::Pump(std::vector<TapQueue> taps)
@@ -78,11 +98,7 @@ void Pump::resume(vhost::Session& session) {
     std::exception_ptr refused;
     for (uint16_t number = 0; number < pairs_.size(); ++number) {
         if (!pairs_[number].worker->running()) {
-            try {
-                start(session, number);
-            } catch (const vhost::ProtocolError&) {
-                refused = std::current_exception();
-            }
+            start(session, number, refused);
         }
     }
     if (refused) {
@@ -90,14 +106,15 @@ void Pump::resume(vhost::Session& session) {
     }
 }
 
-void Pump::start(vhost::Session& session, uint16_t number) {
+void Pump::start(vhost::Session& session, uint16_t number, std::exception_ptr& refused) {
     const uint16_t in = vhost::ring_of_wire_to_guest(number);
     const uint16_t out = vhost::ring_of_guest_to_wire(number);
     const bool receives = session.rings()[in].started && session.ring_is_enabled(in);
-    TapQueue& tap = pairs_[number].tap;
+    const bool sends = session.rings()[out].started && session.ring_is_enabled(out);
+    Pair& pair = pairs_[number];
     // A frame in a queue that nobody reads is lost. The first one stays, or frames for the guest
     // would go to the host's own network stack (tap_handle_frame() in drivers/net/tap.c).
-    tap.set_attached(receives || number == 0);
+    pair.tap.set_attached(receives || number == 0);
 
     // virtio 1.2, 5.1.6.1: before version 1 num_buffers is only there with mergeable buffers.
     const uint64_t features = session.features();
@@ -106,28 +123,25 @@ void Pump::start(vhost::Session& session, uint16_t number) {
         has(features, Feature::version_1) || mergeable ? VnetHeader::v1 : VnetHeader::legacy;
     QueuePair::Plan plan{
         .format = {.header_bytes = static_cast<size_t>(header), .mergeable = mergeable},
-        .fate = session.ring_is_enabled(out) ? GuestToWire::Fate::send : GuestToWire::Fate::discard,
-        .lanes = {receives ? make_lane(session, in) : std::nullopt, make_lane(session, out)}};
+        .fate = sends ? GuestToWire::Fate::send : GuestToWire::Fate::discard,
+        .lanes = {receives ? make_lane(session, in, refused) : std::nullopt,
+                  make_lane(session, out, refused)}};
+    pair.carries_frames = plan.lanes[0] || (plan.lanes[1] && sends);
     if (plan.lanes[0] || plan.lanes[1]) {
-        tap.configure(header, offloads_for_features(features));
-        pairs_[number].worker->start(std::move(plan));
+        set_format(pair, {.header = header, .offloads = offloads_for_features(features)});
+        pair.worker->start(std::move(plan));
     }
 }
 
-std::optional<QueuePair::Lane> Pump::make_lane(vhost::Session& session, uint16_t ring) {
-    vhost::Vring& control = session.rings()[ring];
-    if (!control.started) {
-        return std::nullopt;
+// Frames that wait were made for a driver with other features: this one cannot read them.
+void Pump::set_format(Pair& pair, const Format& format) {
+    if (pair.format == format) {
+        return;
     }
-    try {
-        return QueuePair::Lane{
-            .queue = vhost::SplitVirtqueue(control, session.memory(), session.features()),
-            .kick = control.kick.get(),
-            .call = control.call.get()};
-    } catch (const vhost::ProtocolError&) {
-        control.started = false;
-        throw;
-    }
+    pair.tap.configure(format.header, format.offloads);
+    pair.tap.discard_waiting_frames();
+    pair.worker->forget_held_frames();
+    pair.format = format;
 }
 
 void Pump::end(vhost::Session& session) {
@@ -138,9 +152,9 @@ void Pump::end(vhost::Session& session) {
     }
 }
 
-unsigned Pump::running_pairs() const {
-    return static_cast<unsigned>(
-        std::ranges::count_if(pairs_, [](const Pair& pair) { return pair.worker->running(); }));
+unsigned Pump::pairs_carrying_frames() const {
+    return static_cast<unsigned>(std::ranges::count_if(
+        pairs_, [](const Pair& pair) { return pair.worker->running() && pair.carries_frames; }));
 }
 
 void Pump::check_devices() const {
@@ -149,7 +163,7 @@ void Pump::check_devices() const {
     }
 }
 
-std::vector<std::string> Pump::take_faults(const vhost::Session* session) {
+std::vector<std::string> Pump::take_faults() {
     eventfd_t drained = 0;
     eventfd_read(attention_.get(), &drained);
     std::vector<std::string> lines;
@@ -167,9 +181,6 @@ std::vector<std::string> Pump::take_faults(const vhost::Session* session) {
                 lines.push_back(fmt::format("ring {} ({}) is broken: {}", ring,
                                             direction_names[direction],
                                             to_text(static_cast<vhost::RingFault>(fault))));
-                if (session != nullptr && session->rings()[ring].error) {
-                    (void)eventfd_write(session->rings()[ring].error.get(), 1);
-                }
             }
         }
     }

@@ -9,6 +9,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,25 +36,30 @@ public:
     // The session is over.
     void end(vhost::Session& session);
 
-    unsigned running_pairs() const;
+    unsigned pairs_carrying_frames() const;
     // Throws Error once a device is gone.
     void check_devices() const;
-    // A line for each ring that broke since. The front end, where there is one yet, is told by the
-    // eventfd it gave with SET_VRING_ERR.
-    std::vector<std::string> take_faults(const vhost::Session* session);
+    std::vector<std::string> take_faults(); // A line for each ring that broke since.
 
     // Sums over all pairs, by direction.
     nlohmann::ordered_json counters() const;
 
 private:
+    struct Format {
+        VnetHeader header;
+        unsigned offloads;
+        bool operator==(const Format&) const = default;
+    };
     struct Pair {
         TapQueue tap;
         std::unique_ptr<QueuePair> worker;
+        std::optional<Format> format; // Of the frames in the tap queue and those held.
+        bool carries_frames = false;  // And does not only empty a disabled ring.
         std::array<std::array<uint64_t, vhost::ring_fault_count>, direction_count> faults_told{};
     };
 
-    void start(vhost::Session& session, uint16_t number);
-    std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring);
+    void start(vhost::Session& session, uint16_t number, std::exception_ptr& refused);
+    void set_format(Pair& pair, const Format& format);
 
     UniqueFd attention_;
     std::vector<Pair> pairs_;

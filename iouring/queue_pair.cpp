@@ -47,11 +47,10 @@ void QueuePair::start(Plan plan) {
     ring_ = Ring::create(tap_fd_);
     const BlockedSignals blocked;
     try {
-        worker_ = std::thread([this] {
-            Loop(*ring_, plan_, held_, counters_,
-                 {.stop = stop_event_.get(), .attention = attention_})
-                .run();
-        });
+        auto loop = std::make_unique<Loop>(
+            *ring_, plan_, held_, counters_,
+            Loop::Events{.stop = stop_event_.get(), .attention = attention_});
+        worker_ = std::thread([loop = std::move(loop)] { loop->run(); });
     } catch (const std::system_error& error) {
         throw Error::from_errno("start a worker thread", "", error.code().value());
     }

@@ -11,7 +11,6 @@
 #include "vhost/split_virtqueue.h"
 
 #include <array>
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -24,7 +23,8 @@ public:
     struct Lane {
         vhost::SplitVirtqueue queue;
         int kick;
-        int call; // -1: the driver polls.
+        int call;  // -1: the driver polls.
+        int error; // -1: nobody wants to know when the ring breaks.
     };
     struct Plan {
         WireToGuest::Format format;

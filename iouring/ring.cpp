@@ -114,19 +114,20 @@ void Ring::signal(int eventfd, TagKind kind, uint16_t slot) noexcept {
 }
 
 void Ring::submit() noexcept {
-    do { // The kernel may take fewer than asked when it is short of memory.
-        (void)io_uring_submit_and_get_events(&ring_);
+    do { // The kernel takes fewer than asked when it is short of memory (EAGAIN) for a while.
+        [[maybe_unused]] const int result = io_uring_submit_and_get_events(&ring_);
+        assert(result >= 0 || result == -EAGAIN || result == -EBUSY || result == -EINTR);
     } while (io_uring_sq_ready(&ring_) > 0);
 }
 
-bool Ring::submit_and_wait(std::optional<std::chrono::milliseconds> limit) noexcept {
+void Ring::submit_and_wait(std::optional<std::chrono::milliseconds> limit) noexcept {
     __kernel_timespec time{};
     if (limit) {
         time.tv_nsec = std::chrono::nanoseconds(*limit).count();
     }
     io_uring_cqe* completion = nullptr;
-    return io_uring_submit_and_wait_timeout(&ring_, &completion, 1, limit ? &time : nullptr,
-                                            nullptr) != -ETIME;
+    (void)io_uring_submit_and_wait_timeout(&ring_, &completion, 1, limit ? &time : nullptr,
+                                           nullptr);
 }
 
 } // namespace tapline

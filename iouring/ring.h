@@ -35,11 +35,11 @@ public:
     void write_tap(std::span<const iovec> parts, uint16_t slot) noexcept; // Completes if it fails.
     void poll_tap() noexcept;                                             // Completes once.
     void poll(int fd, TagKind kind, uint16_t slot = 0) noexcept;          // Completes each time.
-    void signal(int eventfd, TagKind kind, uint16_t slot) noexcept;
+    void signal(int eventfd, TagKind kind, uint16_t slot = 0) noexcept;
 
     void submit() noexcept;
-    // Waits for one completion at least, or until the time, under a second, is over: then false.
-    bool submit_and_wait(std::optional<std::chrono::milliseconds> limit) noexcept;
+    // Waits for one completion at least, or until the time, under a second, is over.
+    void submit_and_wait(std::optional<std::chrono::milliseconds> limit) noexcept;
 
     // visit(Tag, int32_t result, bool more): more says that the request goes on.
     template <typename Visitor> void for_each_completion(Visitor visit) noexcept {

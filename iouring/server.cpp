@@ -25,7 +25,7 @@ Server::Server(MainLoop& loop, Pump& pump, Status& status)
       status_(status),
       on_fault_(loop.on_readable(pump.attention(), [this] { tell_faults(); })) {}
 
-Server::~Server() {
+void Server::stop() {
     if (session_) { // The workers use its descriptors.
         pump_.pause(*session_, {0, pump_.offer().queue_pairs});
     }
@@ -94,7 +94,7 @@ void Server::on_messages() {
 void Server::handle(vhost::Message message) {
     const vhost::Request request = message.request();
     const bool acknowledge = message.needs_reply() && session_->acknowledges();
-    std::optional<vhost::Session::Reply> reply;
+    vhost::Session::Reply reply;
     uint64_t outcome = 0; // REPLY_ACK: other than zero is a failure.
     const auto attempt = [&](const auto& step) {
         try {
@@ -119,12 +119,13 @@ void Server::handle(vhost::Message message) {
 }
 
 void Server::refuse(const vhost::ProtocolError& error) {
-    ++protocol_errors_[static_cast<size_t>(error.fault())];
-    log(LogLevel::warning, "front end refused: {}", error.what());
+    // Each kind is told once and then only counted: a front end can repeat it without end.
+    const bool first = protocol_errors_[static_cast<size_t>(error.fault())]++ == 0;
+    log(first ? LogLevel::warning : LogLevel::debug, "front end refused: {}", error.what());
 }
 
 void Server::tell_running() {
-    const unsigned running = pump_.running_pairs();
+    const unsigned running = pump_.pairs_carrying_frames();
     if (std::exchange(told_running_, running) != running) {
         const uint64_t features = session_->features() & ~bit(vhost::Feature::protocol_features);
         const auto names = vhost::feature_names(features);
@@ -134,7 +135,7 @@ void Server::tell_running() {
 }
 
 void Server::tell_faults() {
-    for (const std::string& line : pump_.take_faults(session_ ? &*session_ : nullptr)) {
+    for (const std::string& line : pump_.take_faults()) {
         log(LogLevel::warning, "{}", line);
     }
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "backend/base/main_loop.h"
-#include "backend/link_watch.h"
 #include "iouring/pump.h"
 #include "iouring/status.h"
 #include "vhost/connection.h"
@@ -21,7 +20,7 @@ class Server {
 public:
     // All must outlive the server.
     Server(MainLoop& loop, Pump& pump, Status& status);
-    ~Server();
+    ~Server() { stop(); }
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
@@ -29,6 +28,8 @@ public:
     void listen(vhost::ListeningSocket socket);
     // There will be no other: the main loop ends with it.
     void serve_only(UniqueFd connected);
+    // No frame is moved after it, so the counters are final.
+    void stop();
 
     nlohmann::ordered_json counters() const;
 

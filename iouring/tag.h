@@ -12,6 +12,7 @@ enum class TagKind : uint8_t {
     tap_readable,
     kick, // slot: Direction.
     call, // slot: Direction.
+    error,
     stop,
 };
 

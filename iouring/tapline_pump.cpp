@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 
 #include <csignal>
 #include <string>
@@ -77,12 +78,22 @@ void serve(Server& server, UniqueFd& connected) {
     server.serve_only(std::move(connected));
 }
 
+// 128 queue pairs hold nine descriptors each, more than the usual soft limit.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int run(const std::vector<std::string>& arguments) {
     PumpOptions options = parse_pump_options(arguments);
     if (options.print_capabilities) { // QEMU docs/interop/vhost-user.json
         fmt::print("{}\n", nlohmann::json{{"type", "net"}}.dump());
         return 0;
     }
+    raise_descriptor_limit();
     MainLoop loop;
     // First of all: from here on a signal leads through every destructor.
     const auto on_terminate = loop.on_signal(SIGTERM, [&] { loop.quit(); });
@@ -110,7 +121,10 @@ int run(const std::vector<std::string>& arguments) {
     status.tell("listening", host.facts);
     log(LogLevel::info, "ready: {}", host.facts.dump());
     std::visit([&](auto& source) { serve(server, source); }, front_ends);
-    const auto tell_stopped = [&] { status.tell("stopped", {{"counters", server.counters()}}); };
+    const auto tell_stopped = [&] {
+        server.stop();
+        status.tell("stopped", {{"counters", server.counters()}});
+    };
     try {
         loop.run();
     } catch (...) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 
 namespace tapline {
 namespace {
@@ -29,6 +30,7 @@ unsigned WireToGuest::offer(Ring& ring) noexcept {
     chains_.clear();
     chains_done_ = 0;
     read_count_ = 0;
+    put_back_ = 0;
     if (!held_.empty()) { // They came first; publish() places them.
         return 0;
     }
@@ -38,7 +40,7 @@ unsigned WireToGuest::offer(Ring& ring) noexcept {
     } else {
         offer_one_chain_each(ring);
     }
-    return read_count_;
+    return static_cast<unsigned>(read_count_) + put_back_;
 }
 
 // Adds the ring's next chain to chains_. One that can hold no frame goes back empty, in its turn.
@@ -59,6 +61,7 @@ bool WireToGuest::look_at_next_chain() noexcept {
         counters_.drop(Drop::no_room_for_header);
         queue_.complete(chain, 0);
         --waiting_;
+        ++put_back_;
     }
     return false;
 }
@@ -143,6 +146,10 @@ void WireToGuest::place(const Read& read, uint16_t slot) noexcept {
     }
     if (held_.empty() && read.first_chain == chains_done_ && bytes <= read.room) {
         complete(std::span(chains_).subspan(read.first_chain, read.chain_count), bytes);
+        return;
+    }
+    if (bytes > frame_bytes_max) {
+        counters_.drop(Drop::too_big_for_guest);
         return;
     }
     copy_from_parts(read.parts, held_.slot(slot).first(std::min(bytes, read.room)));

@@ -30,7 +30,8 @@ public:
     WireToGuest(vhost::SplitVirtqueue& queue, const Format& format, HeldFrames& held,
                 DirectionCounters& counters);
 
-    // Queues reads into the guest's next chains. Returns how many.
+    // Queues reads into the guest's next chains. Returns the chains dealt with: read to, or given
+    // back because they can hold no frame.
     unsigned offer(Ring& ring) noexcept;
     void completed(uint16_t slot, int32_t result) noexcept;
     // After submit: gives the guest what the reads brought. True: the driver wants a call.
@@ -70,6 +71,7 @@ private:
     std::vector<vhost::Chain> chains_; // Looked at, still in the ring.
     std::array<Read, frames_per_turn_max> reads_{};
     uint16_t read_count_ = 0;
+    unsigned put_back_ = 0;    // Chains of this turn that can hold no frame.
     uint16_t chains_done_ = 0; // Of chains_, in this turn.
     uint16_t waiting_ = 0;     // Chains in the ring when last asked.
 

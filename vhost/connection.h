@@ -2,25 +2,13 @@
 #pragma once
 
 #include "backend/base/unique_fd.h"
-#include "vhost/protocol.h"
+#include "vhost/message.h"
 
-#include <array>
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <vector>
 
 namespace tapline::vhost {
-
-struct Message {
-    Header header{};
-    std::array<std::byte, payload_bytes_max> bytes{};
-    std::vector<UniqueFd> fds;
-
-    Request request() const { return static_cast<Request>(header.request); }
-    bool needs_reply() const { return (header.flags & flag_need_reply) != 0; }
-    std::span<const std::byte> payload() const { return {bytes.data(), header.size}; }
-};
 
 class Connection {
 public:

@@ -18,6 +18,8 @@ const char* to_text(ProtocolFault fault) {
         return "too_many_fds";
     case ProtocolFault::wrong_fd_count:
         return "wrong_fd_count";
+    case ProtocolFault::wrong_fd_type:
+        return "wrong_fd_type";
     case ProtocolFault::unknown_request:
         return "unknown_request";
     case ProtocolFault::out_of_order:
@@ -48,6 +50,7 @@ bool ends_session(ProtocolFault fault) {
         return true;
     case ProtocolFault::wrong_payload_size:
     case ProtocolFault::wrong_fd_count:
+    case ProtocolFault::wrong_fd_type:
     case ProtocolFault::unknown_request:
     case ProtocolFault::out_of_order:
     case ProtocolFault::unoffered_feature:

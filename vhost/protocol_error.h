@@ -15,6 +15,7 @@ enum class ProtocolFault : uint8_t {
     wrong_payload_size,
     too_many_fds,
     wrong_fd_count,
+    wrong_fd_type,
     unknown_request,
     out_of_order,
     unoffered_feature,

@@ -4,6 +4,7 @@
 #include "vhost/protocol_error.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -24,7 +25,7 @@ template <typename T> T read(const Message& message) {
 
 template <typename T> Session::Reply reply_of(const T& value) {
     const auto bytes = std::as_bytes(std::span(&value, 1));
-    return {bytes.begin(), bytes.end()};
+    return std::vector(bytes.begin(), bytes.end());
 }
 
 void check_offered(uint64_t wanted, uint64_t offered) {
@@ -32,6 +33,12 @@ void check_offered(uint64_t wanted, uint64_t offered) {
         throw ProtocolError(ProtocolFault::unoffered_feature,
                             fmt::format("bits {:#x} were never offered", wanted & ~offered));
     }
+}
+
+// An eventfd has no file type. A file that is always ready would keep a worker awake for ever.
+bool is_eventfd(int fd) {
+    struct stat facts {};
+    return fstat(fd, &facts) == 0 && (facts.st_mode & S_IFMT) == 0;
 }
 
 constexpr size_t memory_table_bytes_min = offsetof(MemoryTable, regions);
@@ -46,7 +53,6 @@ struct Session::Handler {
     size_t payload_bytes;
     Fds fds;
     Touches touches;
-    bool answers;
     Reply (Session::*run)(Message&);
 };
 
@@ -58,22 +64,22 @@ const Session::Handler* Session::find_handler(uint32_t request) {
     constexpr size_t u64 = sizeof(uint64_t);
     constexpr size_t state = sizeof(VringState);
     static constexpr std::array<Handler, 16> handlers = {{
-        {get_features, 0, none, nothing, true, &S::get_features},
-        {set_features, u64, none, all_rings, false, &S::set_features},
-        {set_owner, 0, none, nothing, false, &S::set_owner},
-        {reset_owner, 0, none, all_rings, false, &S::reset_owner},
-        {set_mem_table, memory_table_bytes_min, one_a_region, all_rings, false, &S::set_mem_table},
-        {set_vring_num, state, none, one_ring, false, &S::set_vring_num},
-        {set_vring_addr, sizeof(VringAddresses), none, one_ring, false, &S::set_vring_addr},
-        {set_vring_base, state, none, one_ring, false, &S::set_vring_base},
-        {get_vring_base, state, none, one_ring, true, &S::get_vring_base},
-        {set_vring_kick, u64, up_to_one, one_ring, false, &S::set_vring_kick},
-        {set_vring_call, u64, up_to_one, one_ring, false, &S::set_vring_call},
-        {set_vring_err, u64, up_to_one, one_ring, false, &S::set_vring_err},
-        {get_protocol_features, 0, none, nothing, true, &S::get_protocol_features},
-        {set_protocol_features, u64, none, nothing, false, &S::set_protocol_features},
-        {get_queue_num, 0, none, nothing, true, &S::get_queue_num},
-        {set_vring_enable, state, none, one_ring, false, &S::set_vring_enable},
+        {get_features, 0, none, nothing, &S::get_features},
+        {set_features, u64, none, all_rings, &S::set_features},
+        {set_owner, 0, none, nothing, &S::set_owner},
+        {reset_owner, 0, none, all_rings, &S::reset_owner},
+        {set_mem_table, memory_table_bytes_min, one_a_region, all_rings, &S::set_mem_table},
+        {set_vring_num, state, none, one_ring, &S::set_vring_num},
+        {set_vring_addr, sizeof(VringAddresses), none, one_ring, &S::set_vring_addr},
+        {set_vring_base, state, none, one_ring, &S::set_vring_base},
+        {get_vring_base, state, none, one_ring, &S::get_vring_base},
+        {set_vring_kick, u64, up_to_one, one_ring, &S::set_vring_kick},
+        {set_vring_call, u64, up_to_one, one_ring, &S::set_vring_call},
+        {set_vring_err, u64, up_to_one, one_ring, &S::set_vring_err},
+        {get_protocol_features, 0, none, nothing, &S::get_protocol_features},
+        {set_protocol_features, u64, none, nothing, &S::set_protocol_features},
+        {get_queue_num, 0, none, nothing, &S::get_queue_num},
+        {set_vring_enable, state, none, one_ring, &S::set_vring_enable},
     }};
     const auto* found = std::ranges::find(handlers, Request{request}, &Handler::request);
     return found == handlers.end() ? nullptr : found;
@@ -119,15 +125,14 @@ Session::PairRange Session::affected_pairs(const Message& message) const {
     return {pair, static_cast<uint16_t>(pair + 1)};
 }
 
-std::optional<Session::Reply> Session::handle(Message message) {
+Session::Reply Session::handle(Message message) {
     const Handler* handler = find_handler(message.header.request);
     if (handler == nullptr) {
         throw ProtocolError(ProtocolFault::unknown_request,
                             fmt::format("request {}", message.header.request));
     }
     check(*handler, message);
-    Reply reply = (this->*handler->run)(message);
-    return handler->answers ? std::optional(std::move(reply)) : std::nullopt;
+    return (this->*handler->run)(message);
 }
 
 bool Session::acknowledges() const {
@@ -148,6 +153,9 @@ Vring& Session::ring(uint64_t index) {
 
 Vring& Session::stopped_ring(uint64_t index) {
     Vring& found = ring(index);
+    if (found.started && !ring_is_enabled(static_cast<uint16_t>(index))) {
+        found.started = false; // Some front ends reset a device by disabling its rings only.
+    }
     if (found.started) {
         throw ProtocolError(ProtocolFault::out_of_order,
                             fmt::format("ring {} cannot change while it runs", index));
@@ -164,6 +172,11 @@ std::pair<Vring&, UniqueFd> Session::ring_and_fd(Message& message) {
                             fmt::format("request {} came with {} descriptors",
                                         message.header.request, message.fds.size()));
     }
+    if (announced && !is_eventfd(message.fds.front().get())) {
+        throw ProtocolError(ProtocolFault::wrong_fd_type,
+                            fmt::format("request {} came with a descriptor that is no eventfd",
+                                        message.header.request));
+    }
     return {found, announced ? std::move(message.fds.front()) : UniqueFd()};
 }
 
@@ -175,7 +188,7 @@ Session::Reply Session::set_features(Message& message) {
     const auto wanted = read<uint64_t>(message);
     check_offered(wanted, offer_.features);
     features_ = wanted;
-    return {};
+    return std::nullopt;
 }
 
 Session::Reply Session::get_protocol_features(Message&) {
@@ -186,7 +199,7 @@ Session::Reply Session::set_protocol_features(Message& message) {
     const auto wanted = read<uint64_t>(message);
     check_offered(wanted, offered_protocol_features);
     protocol_features_ = wanted;
-    return {};
+    return std::nullopt;
 }
 
 Session::Reply Session::get_queue_num(Message&) {
@@ -194,14 +207,14 @@ Session::Reply Session::get_queue_num(Message&) {
 }
 
 Session::Reply Session::set_owner(Message&) {
-    return {};
+    return std::nullopt;
 }
 
 Session::Reply Session::reset_owner(Message&) {
     for (Vring& each : rings_) {
         each.enabled = false;
     }
-    return {};
+    return std::nullopt;
 }
 
 Session::Reply Session::set_mem_table(Message& message) {
@@ -218,7 +231,7 @@ Session::Reply Session::set_mem_table(Message& message) {
                                         message.fds.size(), table.count));
     }
     memory_ = GuestMemory::map(std::span(table.regions).first(table.count), message.fds);
-    return {};
+    return std::nullopt;
 }
 
 Session::Reply Session::set_vring_num(Message& message) {
@@ -229,13 +242,13 @@ Session::Reply Session::set_vring_num(Message& message) {
                                                                   state.num, ring_size_max));
     }
     target.size = state.num;
-    return {};
+    return std::nullopt;
 }
 
 Session::Reply Session::set_vring_addr(Message& message) {
     const auto addresses = read<VringAddresses>(message);
     ring(addresses.index).addresses = addresses;
-    return {};
+    return std::nullopt;
 }
 
 Session::Reply Session::set_vring_base(Message& message) {
@@ -245,7 +258,7 @@ Session::Reply Session::set_vring_base(Message& message) {
                             fmt::format("base {} has more than 16 bits", state.num));
     }
     stopped_ring(state.index).base = static_cast<uint16_t>(state.num);
-    return {};
+    return std::nullopt;
 }
 
 Session::Reply Session::get_vring_base(Message& message) {
@@ -269,19 +282,19 @@ Session::Reply Session::set_vring_kick(Message& message) {
     }
     target.kick = std::move(fd);
     target.started = true;
-    return {};
+    return std::nullopt;
 }
 
 Session::Reply Session::set_vring_call(Message& message) {
     auto [target, fd] = ring_and_fd(message);
     target.call = std::move(fd);
-    return {};
+    return std::nullopt;
 }
 
 Session::Reply Session::set_vring_err(Message& message) {
     auto [target, fd] = ring_and_fd(message);
     target.error = std::move(fd);
-    return {};
+    return std::nullopt;
 }
 
 Session::Reply Session::set_vring_enable(Message& message) {
@@ -292,7 +305,7 @@ Session::Reply Session::set_vring_enable(Message& message) {
                             fmt::format("{} neither enables nor disables", state.num));
     }
     ring(state.index).enabled = state.num == 1;
-    return {};
+    return std::nullopt;
 }
 
 } // namespace tapline::vhost

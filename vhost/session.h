@@ -3,8 +3,8 @@
 // takes their rings out of use, and afterwards starts those that are `started`.
 #pragma once
 
-#include "vhost/connection.h"
 #include "vhost/guest_memory.h"
+#include "vhost/message.h"
 #include "vhost/vring.h"
 
 #include <cstdint>
@@ -43,8 +43,8 @@ public:
 
     // The payload of the answer, where the request has one. Throws ProtocolError; what was said
     // before stays as it was.
-    using Reply = std::vector<std::byte>;
-    std::optional<Reply> handle(Message message);
+    using Reply = std::optional<std::vector<std::byte>>;
+    Reply handle(Message message);
 
     // Whether the front end may be told the outcome of requests that have no answer of their own.
     bool acknowledges() const;

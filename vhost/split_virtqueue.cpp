@@ -60,6 +60,7 @@ struct SplitVirtqueue::Walk {
     size_t readable_bytes = 0;
     size_t writable_bytes = 0;
     bool in_writable = false;
+    bool in_indirect = false;
 };
 
 const char* to_text(RingFault fault) {
@@ -132,6 +133,7 @@ bool SplitVirtqueue::peek(uint16_t ahead, IovecList& parts, Chain& chain) noexce
     Walk walk{.parts = parts, .begin = parts.size()};
     parts.begin_run();
     if (!follow(walk, descriptors_, size_, head)) {
+        parts.shrink(walk.begin);
         return false;
     }
     const std::span<iovec> all = parts.from(walk.begin);
@@ -152,7 +154,7 @@ bool SplitVirtqueue::follow(Walk& walk, const Descriptor* table, uint32_t entrie
         if ((descriptor.flags & descriptor_is_indirect) != 0) {
             // 2.7.5.3.1: at the end of a chain in the ring's own table, never within another.
             const bool allowed =
-                indirect_ && table == descriptors_ && (descriptor.flags & descriptor_has_next) == 0;
+                indirect_ && !walk.in_indirect && (descriptor.flags & descriptor_has_next) == 0;
             return allowed ? follow_indirect(walk, descriptor) : breaks(RingFault::indirect_table);
         }
         if (!append(walk, descriptor)) {
@@ -177,6 +179,7 @@ bool SplitVirtqueue::follow_indirect(Walk& walk, const Descriptor& descriptor) n
     }
     const auto entries =
         static_cast<uint32_t>(std::min<size_t>(bytes / sizeof(Descriptor), indirect_entries_max));
+    walk.in_indirect = true;
     return follow(walk, reinterpret_cast<const Descriptor*>(table), entries, 0);
 }
 

@@ -39,7 +39,20 @@ gboolean CommandLine::on_option(const gchar* name, const gchar* value, gpointer 
     return TRUE;
 }
 
+// GOption takes "--flag=no" for the flag and drops the value.
+void CommandLine::refuse_values_of_flags(const std::vector<std::string>& arguments) const {
+    for (const std::string& argument : arguments) {
+        for (const GOptionEntry& entry : entries_) {
+            if ((entry.flags & G_OPTION_FLAG_NO_ARG) != 0 &&
+                argument.starts_with(std::string("--") + entry.long_name + "=")) {
+                throw UsageError(argument + ": the option takes no value");
+            }
+        }
+    }
+}
+
 std::vector<std::string> CommandLine::parse(const std::vector<std::string>& arguments) {
+    refuse_values_of_flags(arguments);
     entries_.push_back({}); // GOption's end of table.
     GOptionGroup* group = g_option_group_new("", "", "", this, nullptr);
     g_option_group_add_entries(group, entries_.data());

@@ -31,6 +31,7 @@ private:
     using Setter = std::function<void(const char*)>;
 
     static gboolean on_option(const gchar* name, const gchar* value, gpointer self, GError**);
+    void refuse_values_of_flags(const std::vector<std::string>& arguments) const;
     void add(const char* name, const char* argument, const char* help, Setter setter);
 
     std::unique_ptr<GOptionContext, decltype(&g_option_context_free)> context_;

@@ -38,6 +38,7 @@ DriverRing::DriverRing(GuestRam& ram, uint16_t size, bool event_index, uint16_t 
       kicked_(start) {
     available_[1] = start;
     used_[1] = start;
+    available_[2 + size] = start; // used_event: the first chain shall call.
     for (uint16_t i = size; i > 0; --i) {
         free_.push_back(static_cast<uint16_t>(i - 1));
     }

@@ -80,6 +80,17 @@ INSTANTIATE_TEST_SUITE_P(Modes, DeviceModes,
                          testing::Values("bridge", "vepa", "private", "passthru"),
                          [](const auto& test) { return test.param; });
 
+// The kernel gives such a device its parent's address, whatever it was asked for.
+TEST_F(Devices, InPassthruHaveTheirParentsMacAndNoOther) {
+    const Outcome refused = tapline(
+        {"create", "--parent", "uplink", "--mode", "passthru", "--mac", "52:54:00:00:00:33"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_THAT(refused.errors, HasSubstr("52:54:00:00:00:33"));
+    EXPECT_TRUE(link("tl0").is_null());
+    ASSERT_EQ(tapline({"create", "--parent", "uplink", "--mode", "passthru"}).status, 0);
+    EXPECT_EQ(link("tl0").at("address"), link("uplink").at("address"));
+}
+
 TEST_F(Devices, WithMulticastJoinedDoNotTakeAllGroups) {
     ASSERT_EQ(tapline({"create", "--parent", "uplink", "--multicast", "joined"}).status, 0);
     EXPECT_THAT(flags("tl0"), testing::Not(Contains("ALLMULTI")));

@@ -1,2 +1,88 @@
-// Placeholder.
+// Front ends that come, go and make mistakes, one after the other.
+#include "tests/netns/frames.h"
+#include "tests/netns/pump_lab.h"
+
 #include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+
+namespace tapline::netns {
+namespace {
+
+using fakes::FrontEnd;
+using fakes::Guest;
+using vhost::Request;
+using vhost::VringState;
+
+class FrontEnds : public testing::Test {
+protected:
+    PumpLab lab_;
+};
+
+TEST_F(FrontEnds, AreServedOneAfterTheOther) {
+    for (int session = 1; session <= 3; ++session) {
+        Guest guest = lab_.connect();
+        expect_frames_pass(lab_.station(), guest);
+        guest.front_end().close();
+        const auto counters = lab_.session_end();
+        EXPECT_EQ(counters.at("sessions"), session);
+        EXPECT_EQ(counters.at("guest_to_wire").at("frames"), session);
+        EXPECT_EQ(counters.at("wire_to_guest").at("frames"), session);
+        EXPECT_TRUE(counters.at("protocol_errors").empty());
+    }
+}
+
+TEST_F(FrontEnds, WaitUntilTheOneBeforeHasGone) {
+    Guest first = lab_.connect();
+    FrontEnd waiting = FrontEnd::connect(lab_.socket());
+    waiting.send(Request::get_queue_num);
+    expect_frames_pass(lab_.station(), first);
+    EXPECT_FALSE(fakes::wait_readable(waiting.fd(), std::chrono::milliseconds(0)));
+    first.front_end().close();
+    EXPECT_EQ(waiting.receive_as<uint64_t>(), 1);
+}
+
+TEST_F(FrontEnds, DoNotGetWhatTheOneBeforeLeftUnread) {
+    {
+        Guest first = lab_.connect({.features = PumpLab::usual, .receive_buffers = 4});
+        for (uint32_t number = 0; number < 100; ++number) {
+            lab_.station().send(with_header(frame_to_guest(number), Station::header_bytes));
+        }
+    }
+    lab_.session_end();
+    Guest second = lab_.connect();
+    expect_frames_pass(lab_.station(), second);
+}
+
+TEST_F(FrontEnds, MaySendAMessageByteByByte) {
+    FrontEnd front_end = FrontEnd::connect(lab_.socket());
+    const vhost::Header message{.request = static_cast<uint32_t>(Request::get_queue_num),
+                                .flags = vhost::version,
+                                .size = 0};
+    for (const std::byte& byte : std::as_bytes(std::span(&message, 1))) {
+        front_end.send_raw(std::span(&byte, 1));
+    }
+    EXPECT_EQ(front_end.receive_as<uint64_t>(), 1);
+}
+
+TEST_F(FrontEnds, KeepTheirTrafficWhileTheirMistakesAreAcknowledged) {
+    Guest guest = lab_.connect();
+    vhost::MemoryTable too_many{};
+    too_many.count = vhost::memory_regions_max + 1;
+    for (uint64_t mistakes = 1; mistakes <= 3; ++mistakes) {
+        EXPECT_NE(guest.front_end().acknowledged(Request::set_features, ~uint64_t{0}), 0);
+        EXPECT_NE(guest.front_end().acknowledged(Request::set_vring_num,
+                                                 VringState{.index = 0, .num = 8}),
+                  0);
+        EXPECT_NE(guest.front_end().acknowledged(Request::set_mem_table, too_many), 0);
+        expect_frames_pass(lab_.station(), guest);
+    }
+    EXPECT_EQ(
+        lab_.end().at("protocol_errors"),
+        nlohmann::json({{"unoffered_feature", 3}, {"out_of_order", 3}, {"wrong_payload_size", 3}}));
+}
+
+} // namespace
+} // namespace tapline::netns

@@ -1,0 +1,255 @@
+// The control side changes while frames are under way in both directions: none is lost, comes twice
+// or overtakes another.
+#include "tests/netns/frames.h"
+#include "tests/netns/pump_lab.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <string>
+#include <thread>
+
+namespace tapline::netns {
+namespace {
+
+using fakes::Guest;
+using vhost::Request;
+using namespace std::chrono_literals;
+
+// Numbered frames both ways. A thread is the station: it keeps a window of frames under way to the
+// guest and takes what the guest sends.
+class Crossfire {
+public:
+    Crossfire(Station& station, Guest& guest, uint32_t frames)
+        : station_(station), guest_(guest), frames_(frames), thread_([this] { be_station(); }) {}
+    ~Crossfire() {
+        stop_ = true;
+        thread_.join();
+    }
+    Crossfire(const Crossfire&) = delete;
+    Crossfire& operator=(const Crossfire&) = delete;
+
+    // So many frames to the guest arrive, and as many are sent from it.
+    void pass(uint32_t frames) {
+        for (uint32_t i = 0; i < frames; ++i) {
+            const uint32_t number = passed_;
+            expect_frames_to_guest(guest_, number, 1);
+            const Bytes frame = with_header(frame_to_wire(number), PumpLab::header_bytes);
+            if (!guest_.send(frame)) {
+                guest_.flush();
+                ASSERT_TRUE(guest_.send(frame));
+            }
+            ++passed_;
+        }
+    }
+
+    // The rest, to the last frame.
+    void finish() {
+        pass(frames_ - passed_);
+        guest_.flush();
+        const auto until = std::chrono::steady_clock::now() + fakes::deadline;
+        while (to_wire_ < frames_ && std::chrono::steady_clock::now() < until) {
+            std::this_thread::yield();
+        }
+        stop_ = true;
+        EXPECT_EQ(to_wire_, frames_) << "frames to the wire, up to the first that was wrong";
+        EXPECT_EQ(strays_, 0);
+        EXPECT_FALSE(guest_.receive(0ms)) << "a frame to the guest came twice";
+    }
+
+private:
+    static constexpr uint32_t window = 128; // Less than the tap queue and the ring hold.
+
+    void be_station() {
+        uint32_t sent = 0;
+        while (!stop_) {
+            for (; sent < frames_ && sent - passed_ < window; ++sent) {
+                station_.send(with_header(frame_to_guest(sent), Station::header_bytes));
+            }
+            if (const auto received = station_.receive(1ms)) {
+                const bool next =
+                    without_header(*received, Station::header_bytes) == frame_to_wire(to_wire_);
+                ++(next ? to_wire_ : strays_);
+            }
+        }
+    }
+
+    Station& station_;
+    Guest& guest_;
+    const uint32_t frames_;
+    std::atomic<uint32_t> passed_ = 0;
+    std::atomic<uint32_t> to_wire_ = 0;
+    std::atomic<uint32_t> strays_ = 0;
+    std::atomic<bool> stop_ = false;
+    std::thread thread_; // Last: it uses all of the above.
+};
+
+struct Change {
+    std::string name;
+    std::function<void(Guest&)> make; // Returns once the pump has made it.
+    friend void PrintTo(const Change& change, std::ostream* out) { *out << change.name; }
+};
+
+class Changes : public testing::TestWithParam<Change> {
+protected:
+    PumpLab lab_;
+};
+
+TEST_P(Changes, UnderTrafficLoseNothing) {
+    constexpr uint32_t rounds = 30;
+    constexpr uint32_t frames_a_round = 50;
+    Guest guest = lab_.connect();
+    Crossfire crossfire(lab_.station(), guest, rounds * frames_a_round);
+    for (uint32_t round = 0; round + 1 < rounds && !HasFatalFailure(); ++round) {
+        crossfire.pass(frames_a_round);
+        GetParam().make(guest);
+    }
+    crossfire.finish();
+    const auto counters = lab_.end();
+    for (const char* direction : {"guest_to_wire", "wire_to_guest"}) {
+        EXPECT_EQ(counters.at(direction).at("frames"), rounds * frames_a_round);
+        EXPECT_TRUE(counters.at(direction).at("dropped").empty());
+    }
+    EXPECT_TRUE(counters.at("protocol_errors").empty());
+}
+
+// An answer: all messages before were handled.
+void await(Guest& guest) {
+    guest.front_end().ask(Request::get_features);
+}
+
+void share_again(Guest& guest) {
+    guest.front_end().share(guest.ram());
+    await(guest);
+}
+
+// The same memory in two parts; receive buffers and rings lie in the first.
+void share_in_two_parts(Guest& guest) {
+    vhost::MemoryTable table{};
+    table.count = 2;
+    vhost::MemoryRegion& first = table.regions[0];
+    vhost::MemoryRegion& second = table.regions[1];
+    first = guest.ram().region();
+    first.size /= 2;
+    second = first;
+    second.guest_address += first.size;
+    second.user_address += first.size;
+    second.mmap_offset += first.size;
+    guest.front_end().send(Request::set_mem_table, table, {guest.ram().fd(), guest.ram().fd()});
+    await(guest);
+}
+
+void replace_calls(Guest& guest) {
+    for (Guest::Lane* lane : {&guest.receiver(), &guest.transmitter()}) {
+        lane->events.call = fakes::make_eventfd();
+        guest.front_end().send(Request::set_vring_call, uint64_t{lane->index},
+                               {lane->events.call.get()});
+    }
+    await(guest);
+}
+
+void disable_for_a_moment(Guest& guest, const Guest::Lane& lane) {
+    guest.front_end().enable_ring(lane.index, false);
+    guest.front_end().enable_ring(lane.index, true);
+    await(guest);
+}
+
+void restart(Guest& guest, Guest::Lane& lane) {
+    const uint16_t base = guest.front_end().stop_ring(lane.index);
+    lane.events = guest.front_end().start_ring(lane.index, *lane.ring, base);
+    await(guest);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Messages, Changes,
+    testing::Values(Change{"OfCalls", replace_calls}, Change{"ToTheSameMemory", share_again},
+                    Change{"ToMemoryInTwoParts",
+                           [](Guest& guest) {
+                               share_in_two_parts(guest);
+                               share_again(guest);
+                           }},
+                    Change{"OfReceiveEnable",
+                           [](Guest& guest) { disable_for_a_moment(guest, guest.receiver()); }},
+                    Change{"OfTransmitEnable",
+                           [](Guest& guest) {
+                               guest.flush(); // What is sent while disabled is meant to be lost.
+                               disable_for_a_moment(guest, guest.transmitter());
+                           }},
+                    Change{"OfReceiveBase", [](Guest& guest) { restart(guest, guest.receiver()); }},
+                    Change{"OfTransmitBase",
+                           [](Guest& guest) { restart(guest, guest.transmitter()); }},
+                    Change{"OfBothBases",
+                           [](Guest& guest) {
+                               restart(guest, guest.transmitter());
+                               restart(guest, guest.receiver());
+                           }}),
+    [](const auto& test) { return test.param.name; });
+
+class Reconfiguration : public testing::Test {
+protected:
+    PumpLab lab_;
+};
+
+TEST_F(Reconfiguration, BaseIsTheNextChainToTake) {
+    Guest guest = lab_.connect();
+    for (uint32_t number = 0; number < 5; ++number) {
+        guest.send(with_header(frame_to_wire(number), PumpLab::header_bytes));
+    }
+    guest.flush();
+    EXPECT_EQ(guest.front_end().stop_ring(1), 5);
+    EXPECT_EQ(guest.front_end().stop_ring(0), 0)
+        << "no frame came, so all chains are still to take";
+}
+
+TEST_F(Reconfiguration, AStoppedRingTakesNothing) {
+    Guest guest = lab_.connect();
+    const uint16_t base = guest.front_end().stop_ring(1);
+    guest.send(with_header(frame_to_wire(1), PumpLab::header_bytes));
+    lab_.station().send(with_header(frame_to_guest(1), Station::header_bytes));
+    expect_frames_to_guest(guest, 1, 1);
+    EXPECT_FALSE(lab_.station().receive(0ms));
+    guest.transmitter().events = guest.front_end().start_ring(1, *guest.transmitter().ring, base);
+    expect_frames_to_wire(lab_.station(), 1, 1);
+}
+
+TEST_F(Reconfiguration, ADisabledReceiveRingLetsFramesWait) {
+    Guest guest = lab_.connect();
+    guest.front_end().enable_ring(0, false);
+    await(guest);
+    for (uint32_t number = 0; number < 10; ++number) {
+        lab_.station().send(with_header(frame_to_guest(number), Station::header_bytes));
+    }
+    guest.send(with_header(frame_to_wire(1), PumpLab::header_bytes));
+    expect_frames_to_wire(lab_.station(), 1, 1);
+    EXPECT_FALSE(guest.receive(0ms));
+    guest.front_end().enable_ring(0, true);
+    expect_frames_to_guest(guest, 0, 10);
+}
+
+TEST_F(Reconfiguration, ADisabledTransmitRingIsEmptiedAndCounted) {
+    Guest guest = lab_.connect();
+    guest.front_end().enable_ring(1, false);
+    await(guest);
+    for (uint32_t number = 0; number < 10; ++number) {
+        guest.send(with_header(frame_to_wire(number), PumpLab::header_bytes));
+    }
+    guest.flush();
+    guest.front_end().enable_ring(1, true);
+    expect_frames_pass(lab_.station(), guest);
+    EXPECT_EQ(lab_.end().at("guest_to_wire").at("dropped"), nlohmann::json({{"disabled", 10}}));
+}
+
+TEST_F(Reconfiguration, ResetOwnerDisablesTheRings) {
+    Guest guest = lab_.connect();
+    guest.front_end().send(Request::reset_owner);
+    await(guest);
+    guest.send(with_header(frame_to_wire(1), PumpLab::header_bytes));
+    guest.flush();
+    EXPECT_FALSE(lab_.station().receive(0ms));
+    EXPECT_EQ(lab_.end().at("guest_to_wire").at("dropped"), nlohmann::json({{"disabled", 1}}));
+}
+
+} // namespace
+} // namespace tapline::netns

@@ -1,0 +1,192 @@
+#include "vhost/guest_memory.h"
+
+#include "tests/fakes/guest_ram.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstring>
+#include <span>
+#include <vector>
+
+namespace tapline::vhost {
+namespace {
+
+constexpr uint64_t region_bytes = 0x10000;
+constexpr uint64_t low_begin = 0x100000;
+constexpr uint64_t high_begin = low_begin + region_bytes;
+constexpr uint64_t high_end = high_begin + region_bytes;
+
+UniqueFd copy_of(int fd) {
+    return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+// Two files whose regions are neighbours to the guest.
+class GuestMemoryTest : public testing::Test {
+protected:
+    std::shared_ptr<const GuestMemory> map() {
+        const std::array regions = {high_.region(), low_.region()};
+        std::array fds = {copy_of(high_.fd()), copy_of(low_.fd())};
+        return GuestMemory::map(regions, fds);
+    }
+
+    bool append(uint64_t address, uint32_t length) {
+        list_.clear();
+        list_.begin_run();
+        return memory_->append(address, length, list_);
+    }
+
+    size_t appended_bytes() {
+        size_t bytes = 0;
+        for (const iovec& part : list_.from(0)) {
+            bytes += part.iov_len;
+        }
+        return bytes;
+    }
+
+    fakes::GuestRam low_{region_bytes, low_begin};
+    fakes::GuestRam high_{region_bytes, high_begin};
+    std::shared_ptr<const GuestMemory> memory_ = map();
+    IovecList list_{16};
+};
+
+TEST_F(GuestMemoryTest, GuestAddressLeadsToTheSharedByte) {
+    *low_.at(low_begin) = std::byte{1};
+    *low_.at(high_begin - 1) = std::byte{2};
+    *high_.at(high_begin) = std::byte{3};
+    *high_.at(high_end - 1) = std::byte{4};
+    EXPECT_EQ(*memory_->at_guest_address(low_begin, 1), std::byte{1});
+    EXPECT_EQ(*memory_->at_guest_address(high_begin - 1, 1), std::byte{2});
+    EXPECT_EQ(*memory_->at_guest_address(high_begin, 1), std::byte{3});
+    EXPECT_EQ(*memory_->at_guest_address(high_end - 1, 1), std::byte{4});
+}
+
+TEST_F(GuestMemoryTest, UserAddressLeadsToTheSameByte) {
+    std::byte* byte = memory_->at_user_address(low_.user_address(low_begin + 5), 1);
+    EXPECT_EQ(byte, memory_->at_guest_address(low_begin + 5, 1));
+}
+
+TEST_F(GuestMemoryTest, WhatIsWrittenReachesTheGuest) {
+    *memory_->at_guest_address(high_begin + 7, 1) = std::byte{42};
+    EXPECT_EQ(*high_.at(high_begin + 7), std::byte{42});
+}
+
+TEST_F(GuestMemoryTest, WholeRegionIsOnePieceAndNoByteMore) {
+    EXPECT_NE(memory_->at_guest_address(low_begin, region_bytes), nullptr);
+    EXPECT_EQ(memory_->at_guest_address(low_begin, region_bytes + 1), nullptr);
+    EXPECT_EQ(memory_->at_guest_address(low_begin + 1, region_bytes), nullptr);
+    EXPECT_EQ(memory_->at_user_address(low_.region().user_address, region_bytes + 1), nullptr);
+}
+
+TEST_F(GuestMemoryTest, AddressesOutsideLeadNowhere) {
+    for (const uint64_t address : {uint64_t{0}, low_begin - 1, high_end, ~uint64_t{0}}) {
+        EXPECT_EQ(memory_->at_guest_address(address, 1), nullptr) << std::hex << address;
+        EXPECT_FALSE(append(address, 1)) << std::hex << address;
+    }
+}
+
+TEST_F(GuestMemoryTest, LengthThatOverflowsLeadsNowhere) {
+    EXPECT_EQ(memory_->at_guest_address(low_begin + 1, ~uint64_t{0}), nullptr);
+    EXPECT_EQ(memory_->at_user_address(low_.region().user_address + 1, ~uint64_t{0}), nullptr);
+    EXPECT_FALSE(append(low_begin, UINT32_MAX));
+    EXPECT_FALSE(append(~uint64_t{0} - 10, UINT32_MAX));
+}
+
+TEST_F(GuestMemoryTest, RangeAcrossNeighboursIsWholeAndInOrder) {
+    *low_.at(high_begin - 1) = std::byte{1};
+    *high_.at(high_begin) = std::byte{2};
+    ASSERT_TRUE(append(high_begin - 1, 2));
+    EXPECT_EQ(appended_bytes(), 2u);
+    std::vector<std::byte> read;
+    for (const iovec& part : list_.from(0)) {
+        const auto* bytes = static_cast<const std::byte*>(part.iov_base);
+        read.insert(read.end(), bytes, bytes + part.iov_len);
+    }
+    EXPECT_EQ(read, (std::vector{std::byte{1}, std::byte{2}}));
+}
+
+TEST_F(GuestMemoryTest, RangeMayEndWhereMemoryEnds) {
+    EXPECT_TRUE(append(low_begin, 2 * region_bytes));
+    EXPECT_EQ(appended_bytes(), 2 * region_bytes);
+    EXPECT_FALSE(append(low_begin, 2 * region_bytes + 1));
+    EXPECT_FALSE(append(high_end - 1, 2));
+    EXPECT_FALSE(append(low_begin - 1, 2));
+}
+
+TEST_F(GuestMemoryTest, EmptyRangeIsNoPart) {
+    EXPECT_TRUE(append(low_begin, 0));
+    EXPECT_EQ(list_.size(), 0u);
+}
+
+TEST_F(GuestMemoryTest, FullListTakesNoMore) {
+    IovecList one(1);
+    EXPECT_TRUE(memory_->append(low_begin, 1, one));
+    EXPECT_FALSE(memory_->append(low_begin + 8, 1, one));
+    EXPECT_EQ(one.size(), 1u);
+}
+
+TEST(GuestMemory, RegionMayBeginWithinAPageOfItsFile) {
+    const fakes::GuestRam ram(3 * 4096, 0);
+    const MemoryRegion region{
+        .guest_address = 0x1000, .size = 5000, .user_address = 0x2000, .mmap_offset = 100};
+    std::array fds = {copy_of(ram.fd())};
+    *ram.at(100) = std::byte{1};
+    *ram.at(5099) = std::byte{2};
+    const auto memory = GuestMemory::map(std::span(&region, 1), fds);
+    EXPECT_EQ(*memory->at_guest_address(0x1000, 1), std::byte{1});
+    EXPECT_EQ(*memory->at_guest_address(0x1000 + 4999, 1), std::byte{2});
+    EXPECT_EQ(memory->at_guest_address(0x1000 + 4999, 2), nullptr);
+}
+
+TEST(GuestMemory, RegionMayEndAtTheTopOfTheAddressSpace) {
+    const fakes::GuestRam ram(4096, 0);
+    const MemoryRegion region{.guest_address = ~uint64_t{0} - 4096,
+                              .size = 4096,
+                              .user_address = 0x2000,
+                              .mmap_offset = 0};
+    std::array fds = {copy_of(ram.fd())};
+    const auto memory = GuestMemory::map(std::span(&region, 1), fds);
+    EXPECT_NE(memory->at_guest_address(~uint64_t{0} - 1, 1), nullptr);
+    EXPECT_EQ(memory->at_guest_address(~uint64_t{0}, 1), nullptr);
+    IovecList list(4);
+    EXPECT_FALSE(memory->append(~uint64_t{0} - 1, 100, list));
+}
+
+TEST_F(GuestMemoryTest, RevokedMemoryReadsAsZerosAndCanBeWritten) {
+    *low_.at(low_begin) = std::byte{1};
+    ASSERT_EQ(ftruncate(low_.fd(), 0), 0);
+    std::byte* first = memory_->at_guest_address(low_begin, region_bytes);
+    EXPECT_EQ(*first, std::byte{0});
+    EXPECT_EQ(first[region_bytes - 1], std::byte{0});
+    first[5] = std::byte{7};
+    EXPECT_EQ(first[5], std::byte{7});
+}
+
+TEST_F(GuestMemoryTest, WhatWasNotRevokedIsStillTheGuests) {
+    *low_.at(low_begin) = std::byte{1};
+    *low_.at(low_begin + 4096) = std::byte{2};
+    *high_.at(high_begin) = std::byte{3};
+    ASSERT_EQ(ftruncate(low_.fd(), 4096), 0);
+    EXPECT_EQ(*memory_->at_guest_address(low_begin + 4096, 1), std::byte{0});
+    EXPECT_EQ(*memory_->at_guest_address(low_begin, 1), std::byte{1});
+    EXPECT_EQ(*memory_->at_guest_address(high_begin, 1), std::byte{3});
+}
+
+TEST_F(GuestMemoryTest, ManyTablesOneAfterTheOtherAreWatched) {
+    for (int i = 0; i < 1000; ++i) {
+        memory_ = map();
+    }
+    ASSERT_EQ(ftruncate(low_.fd(), 0), 0);
+    EXPECT_EQ(*memory_->at_guest_address(low_begin, 1), std::byte{0});
+}
+
+using GuestMemoryDeathTest = GuestMemoryTest;
+
+TEST_F(GuestMemoryDeathTest, BusErrorsElsewhereStillEndTheProcess) {
+    ASSERT_EQ(ftruncate(low_.fd(), 0), 0);
+    EXPECT_DEATH(*low_.at(low_begin) = std::byte{1}, ""); // The driver's mapping is not ours.
+}
+
+} // namespace
+} // namespace tapline::vhost

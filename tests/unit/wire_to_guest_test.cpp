@@ -1,0 +1,344 @@
+#include "tests/unit/wire_to_guest_fixture.h"
+
+#include <random>
+
+namespace tapline {
+namespace {
+
+using vhost::RingFault;
+
+class Mergeable : public WireToGuestFixture {
+protected:
+    explicit Mergeable(uint16_t ring_size = 256)
+        : WireToGuestFixture({.header_bytes = header_bytes, .mergeable = true}, ring_size) {}
+
+    // From here on reads expect large frames.
+    void make_large() {
+        offer_buffers(2);
+        const auto frame = test_frame(1000, 2 * buffer_bytes);
+        wire_.send(frame);
+        turn();
+        expect_frame(frame, 2);
+    }
+};
+
+TEST_F(Mergeable, EmptyTapIsTold) {
+    offer_buffers(4);
+    EXPECT_EQ(turn(), 1u);
+    EXPECT_TRUE(path_.tap_is_empty());
+    expect_no_frame();
+    EXPECT_EQ(dropped(Drop::failed_read), 0u);
+}
+
+TEST_F(Mergeable, WithoutBuffersNothingIsRead) {
+    wire_.send(test_frame(1, 100));
+    EXPECT_EQ(turn(), 0u);
+    offer_buffers(1);
+    turn();
+    expect_frame(test_frame(1, 100), 1);
+}
+
+TEST_F(Mergeable, SmallFramesTakeOneBufferEach) {
+    offer_buffers(100);
+    for (uint32_t i = 0; i < 100; ++i) {
+        wire_.send(test_frame(i, 60 + 10 * i));
+    }
+    run();
+    for (uint32_t i = 0; i < 100; ++i) {
+        expect_frame(test_frame(i, 60 + 10 * i), 1);
+    }
+    EXPECT_EQ(counters_.frames.value(), 100u);
+}
+
+TEST_F(Mergeable, BytesAreCountedWithoutHeaders) {
+    offer_buffers(8);
+    wire_.send(test_frame(1, 112));
+    wire_.send(test_frame(2, 5012));
+    run();
+    EXPECT_EQ(counters_.bytes.value(), 5100u);
+    EXPECT_EQ(counters_.frames.value(), 2u);
+}
+
+TEST_F(Mergeable, FrameThatJustFitsTakesOneBuffer) {
+    offer_buffers(8);
+    wire_.send(test_frame(1, buffer_bytes));
+    run();
+    expect_frame(test_frame(1, buffer_bytes), 1);
+}
+
+TEST_F(Mergeable, FrameOneByteLongerTakesTwo) {
+    offer_buffers(8);
+    wire_.send(test_frame(1, buffer_bytes + 1));
+    run();
+    expect_frame(test_frame(1, buffer_bytes + 1), 2);
+}
+
+TEST_F(Mergeable, LargeFramesArriveWhole) {
+    offer_buffers(200);
+    for (uint32_t i = 0; i < 4; ++i) { // The first is a surprise, the others are expected.
+        wire_.send(test_frame(i, 65562));
+    }
+    run();
+    for (uint32_t i = 0; i < 4; ++i) {
+        expect_frame(test_frame(i, 65562), 43);
+    }
+}
+
+TEST_F(Mergeable, BurstsOfAnySizesKeepOrderAndContent) {
+    constexpr size_t burst_bytes = 100'000; // The wire holds no more without a reader.
+    std::mt19937 random(7);
+    std::uniform_int_distribution<size_t> small(26, buffer_bytes);
+    std::uniform_int_distribution<size_t> large(buffer_bytes + 1, 65562);
+    uint32_t number = 0;
+    offer_buffers(100);
+    for (unsigned burst = 0; burst < 60; ++burst) {
+        // From all small over mixed to all large, and runs that make it forget large ones.
+        std::bernoulli_distribution is_large(burst % 6 / 5.0);
+        std::vector<Frame> sent;
+        for (size_t bytes = 0; bytes < burst_bytes; bytes += sent.back().size()) {
+            sent.push_back(test_frame(number++, is_large(random) ? large(random) : small(random)));
+            wire_.send(sent.back());
+        }
+        for (const Frame& frame : sent) {
+            run();
+            const size_t buffers = (frame.size() + buffer_bytes - 1) / buffer_bytes;
+            expect_frame(frame, static_cast<uint16_t>(buffers));
+            offer_again();
+        }
+    }
+    EXPECT_EQ(counters_.frames.value(), number);
+}
+
+TEST_F(Mergeable, HeaderThatEndsInTheSecondPartGetsItsNumBuffers) {
+    offer({writable(11), writable(2000)});
+    offer_buffers(4);
+    wire_.send(test_frame(1, 500));
+    wire_.send(test_frame(2, 500));
+    run();
+    expect_frame(test_frame(1, 500), 1);
+    expect_frame(test_frame(2, 500), 1);
+}
+
+TEST_F(Mergeable, ChainThatCanHoldNoFrameGoesBackEmptyAndTheNextIsUsed) {
+    offer({readable(2000)});
+    offer({readable(100), writable(2000)});
+    offer({writable(header_bytes - 1)});
+    offer_buffers(1);
+    wire_.send(test_frame(1, 100));
+    run();
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(next_chain(), Frame{});
+    }
+    expect_frame(test_frame(1, 100), 1);
+    EXPECT_EQ(dropped(Drop::no_room_for_header), 3u);
+}
+
+TEST_F(Mergeable, ChainThatCanHoldNoFrameIsNeverWrittenTo) {
+    make_large();
+    const fakes::Buffer reserved = readable(4000);
+    const Frame before(4000, std::byte{0x55});
+    std::memcpy(ram_.at(reserved.address), before.data(), before.size());
+    offer_buffers(1);
+    offer({reserved});
+    wire_.send(test_frame(1, 3000));
+    turn();
+    EXPECT_EQ(std::memcmp(ram_.at(reserved.address), before.data(), before.size()), 0)
+        << "the frame went on into memory that the guest only lets us read";
+}
+
+TEST_F(Mergeable, BrokenChainIsNeverWrittenTo) {
+    make_large();
+    offer_buffers(1);
+    const fakes::Buffer reserved = writable(4000);
+    driver_.table()[200] = {.address = reserved.address,
+                            .length = reserved.length,
+                            .flags = fakes::DriverRing::write_flag | fakes::DriverRing::next_flag,
+                            .next = 60000};
+    driver_.add_head(200);
+    wire_.send(Frame(3000, std::byte{0x55}));
+    turn();
+    EXPECT_EQ(*ram_.at(reserved.address), std::byte{0});
+    EXPECT_EQ(queue_.fault(), RingFault::next_out_of_range);
+}
+
+TEST_F(Mergeable, LongUselessChainsDoNotHideAGoodOne) {
+    for (unsigned i = 0; i < 4; ++i) { // Together they fill the list of parts.
+        constexpr uint16_t parts = 1000;
+        const uint64_t at = ram_.allocate(2 * parts);
+        const uint64_t table = ram_.allocate(16 * parts);
+        for (uint16_t part = 0; part < parts; ++part) {
+            const bool last = part + 1 == parts;
+            const fakes::DriverRing::Descriptor entry{.address = at + 2u * part,
+                                                      .length = 1,
+                                                      .flags = last ? uint16_t{0}
+                                                                    : fakes::DriverRing::next_flag,
+                                                      .next = static_cast<uint16_t>(part + 1)};
+            std::memcpy(ram_.at(table + 16u * part), &entry, sizeof entry);
+        }
+        driver_.table()[200 + i] = {.address = table,
+                                    .length = 16 * parts,
+                                    .flags = fakes::DriverRing::indirect_flag,
+                                    .next = 0};
+        driver_.add_head(static_cast<uint16_t>(200 + i));
+    }
+    offer_buffers(1);
+    wire_.send(test_frame(1, 100));
+    EXPECT_EQ(turn(), 5u); // With no read the worker would sleep until the next kick.
+    EXPECT_EQ(dropped(Drop::no_room_for_header), 4u);
+    EXPECT_EQ(counters_.frames.value(), 1u);
+}
+
+TEST_F(Mergeable, FrameWaitsUntilThereAreBuffersForAllOfIt) {
+    offer_buffers(2);
+    wire_.send(test_frame(1, 3 * buffer_bytes));
+    wire_.send(test_frame(2, 100));
+    turn();
+    EXPECT_TRUE(path_.holds_frame());
+    EXPECT_EQ(turn(), 0u) << "what comes later must not overtake it";
+    expect_no_frame();
+    offer_buffers(2);
+    turn();
+    run();
+    expect_frame(test_frame(1, 3 * buffer_bytes), 3);
+    expect_frame(test_frame(2, 100), 1);
+    EXPECT_FALSE(path_.holds_frame());
+}
+
+TEST_F(Mergeable, LargeFrameWaitsUntilThereAreBuffersForAllOfIt) {
+    make_large();
+    offer_buffers(2);
+    wire_.send(test_frame(1, 3 * buffer_bytes));
+    wire_.send(test_frame(2, 3 * buffer_bytes));
+    turn();
+    EXPECT_TRUE(path_.holds_frame());
+    offer_buffers(4);
+    turn();
+    run();
+    expect_frame(test_frame(1, 3 * buffer_bytes), 3);
+    expect_frame(test_frame(2, 3 * buffer_bytes), 3);
+}
+
+TEST_F(Mergeable, FrameGivenUpIsCountedAndTheNextArrives) {
+    offer_buffers(1);
+    wire_.send(test_frame(1, 2 * buffer_bytes));
+    wire_.send(test_frame(2, 100));
+    turn();
+    ASSERT_TRUE(path_.holds_frame());
+    path_.give_up_held();
+    EXPECT_EQ(dropped(Drop::too_big_for_guest), 1u);
+    run();
+    expect_frame(test_frame(2, 100), 1);
+}
+
+TEST_F(Mergeable, FrameLongerThanAnyTapGivesIsDroppedAndTheNextArrives) {
+    offer_buffers(4);
+    wire_.send(test_frame(1, frame_bytes_max + 1));
+    wire_.send(test_frame(2, 100));
+    run();
+    run();
+    expect_frame(test_frame(2, 100), 1);
+    EXPECT_EQ(dropped(Drop::too_big_for_guest), 1u);
+}
+
+TEST_F(Mergeable, MessageShorterThanAHeaderIsAFailedRead) {
+    offer_buffers(4);
+    wire_.send(Frame(header_bytes - 1));
+    turn();
+    EXPECT_EQ(dropped(Drop::failed_read), 1u);
+    wire_.send(test_frame(1, 100));
+    run();
+    expect_frame(test_frame(1, 100), 1);
+}
+
+TEST_F(Mergeable, BufferInMemoryTakenAwayIsAFailedRead) {
+    constexpr uint64_t kept = 1 << 20;
+    ram_.allocate(kept);
+    offer_buffers(1);
+    ASSERT_EQ(ftruncate(ram_.fd(), kept), 0);
+    wire_.send(test_frame(1, 100));
+    turn();
+    EXPECT_EQ(dropped(Drop::failed_read), 1u);
+    expect_no_frame();
+}
+
+TEST_F(Mergeable, ChainsInFrontOfABrokenOneAreUsed) {
+    offer_buffers(1);
+    driver_.add_head(1000);
+    offer_buffers(1);
+    wire_.send(test_frame(1, 100));
+    wire_.send(test_frame(2, 100));
+    turn();
+    turn();
+    expect_frame(test_frame(1, 100), 1);
+    EXPECT_EQ(turn(), 0u);
+    expect_no_frame();
+    EXPECT_EQ(queue_.fault(), RingFault::head_out_of_range);
+}
+
+class SmallMergeableRing : public Mergeable {
+protected:
+    SmallMergeableRing() : Mergeable(4) {}
+};
+
+TEST_F(SmallMergeableRing, FrameThatAllOfItCannotHoldIsDroppedAndTheNextArrives) {
+    offer_buffers(4);
+    wire_.send(test_frame(1, 4 * buffer_bytes + 1));
+    wire_.send(test_frame(2, 4 * buffer_bytes));
+    run();
+    run();
+    expect_frame(test_frame(2, 4 * buffer_bytes), 4);
+    EXPECT_EQ(dropped(Drop::too_big_for_guest), 1u);
+}
+
+class NotMergeable : public WireToGuestFixture {
+protected:
+    NotMergeable() : WireToGuestFixture({.header_bytes = header_bytes, .mergeable = false}) {}
+};
+
+// virtio 1.2, 5.1.6.4.1: without mergeable buffers a version 1 device says 1.
+TEST_F(NotMergeable, FrameIsInOneBuffer) {
+    offer_buffers(4);
+    wire_.send(test_frame(1, 100));
+    wire_.send(test_frame(2, buffer_bytes));
+    run();
+    expect_frame(test_frame(1, 100), 1);
+    expect_frame(test_frame(2, buffer_bytes), 1);
+}
+
+TEST_F(NotMergeable, LargeFrameArrivesInALargeBuffer) {
+    offer_buffers(4, 66000);
+    wire_.send(test_frame(1, 65562));
+    run();
+    expect_frame(test_frame(1, 65562), 1);
+}
+
+TEST_F(NotMergeable, FrameBiggerThanItsBufferIsDroppedAndTheNextArrives) {
+    offer_buffers(8);
+    wire_.send(test_frame(1, buffer_bytes + 1));
+    wire_.send(test_frame(2, 100));
+    wire_.send(test_frame(3, 60000));
+    wire_.send(test_frame(4, 200));
+    for (int i = 0; i < 4; ++i) {
+        run();
+    }
+    expect_frame(test_frame(2, 100), 1);
+    expect_frame(test_frame(4, 200), 1);
+    EXPECT_EQ(dropped(Drop::too_big_for_guest), 2u);
+}
+
+class LegacyHeader : public WireToGuestFixture {
+protected:
+    LegacyHeader() : WireToGuestFixture({.header_bytes = 10, .mergeable = false}) {}
+};
+
+TEST_F(LegacyHeader, HasNoNumBuffersAndTheFrameComesAsItWas) {
+    offer_buffers(4);
+    const Frame sent(100, std::byte{0x77});
+    wire_.send(sent);
+    run();
+    EXPECT_EQ(next_chain(), sent);
+    EXPECT_EQ(counters_.bytes.value(), 90u);
+}
+
+} // namespace
+} // namespace tapline

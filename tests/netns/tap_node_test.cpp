@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -32,11 +31,10 @@ public:
         setns(home_.get(), CLONE_NEWNET);
     }
 
-    int run_there(const std::string& command) const {
+    void run_there(const std::string& command) const {
         setns(there_.get(), CLONE_NEWNET);
-        const int status = std::system(command.c_str());
+        run(command);
         setns(home_.get(), CLONE_NEWNET);
-        return status;
     }
 
 private:
@@ -90,9 +88,8 @@ TEST_F(TapNodes, AreOpenedWhereTheyAre) {
 
 TEST_F(TapNodes, OfADeviceWithTheSameIndexElsewhereAreNotOpened) {
     const Elsewhere elsewhere;
-    ASSERT_EQ(elsewhere.run_there("ip link add other type veth && ip link add link other index " +
-                                  std::to_string(index_) + " type macvtap"),
-              0);
+    elsewhere.run_there("ip link add other type veth && ip link add link other index " +
+                        std::to_string(index_) + " type macvtap");
     const auto queues = open_queues(make_device(), 1);
     expect_to_be_the_queue_of_the_device(queues.front());
 }

@@ -1,0 +1,69 @@
+// What a driver writes into the memory of its ring.
+// Input: the ring's size, features and base, then the memory.
+#include "tests/fuzz/ring_input.h"
+#include "vhost/features.h"
+#include "vhost/split_virtqueue.h"
+
+namespace tapline {
+namespace {
+
+using fuzz::require;
+using vhost::Feature;
+
+constexpr unsigned chains_max = 300; // The driver's index may promise 65535 more at any time.
+
+size_t bytes_of(std::span<const iovec> parts, const std::byte* memory) {
+    size_t bytes = 0;
+    for (const iovec& part : parts) {
+        const auto* begin = static_cast<const std::byte*>(part.iov_base);
+        require(begin >= memory && part.iov_len <= fuzz::RingMemory::bytes);
+        require(begin + part.iov_len <= memory + fuzz::RingMemory::bytes);
+        require(part.iov_len > 0);
+        bytes += part.iov_len;
+    }
+    return bytes;
+}
+
+void check(const vhost::Chain& chain, const vhost::SplitVirtqueue& queue, const std::byte* memory) {
+    require(chain.head < queue.size());
+    require(chain.readable.size() + chain.writable.size() <= vhost::chain_parts_max);
+    require(bytes_of(chain.readable, memory) == chain.readable_bytes);
+    require(bytes_of(chain.writable, memory) == chain.writable_bytes);
+}
+
+void drain(vhost::SplitVirtqueue& queue, const std::byte* memory) {
+    vhost::IovecList parts(2 * vhost::chain_parts_max);
+    for (unsigned count = 0; count < chains_max && queue.available() > 0; ++count) {
+        require(queue.available() <= queue.size());
+        parts.clear();
+        vhost::Chain chain{};
+        if (!queue.peek(0, parts, chain)) {
+            require(queue.fault() != vhost::RingFault::none);
+            require(queue.available() == 0);
+            return;
+        }
+        check(chain, queue, memory);
+        queue.complete(chain, 1);
+        queue.publish();
+        queue.enable_kicks();
+    }
+}
+
+} // namespace
+} // namespace tapline
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    using namespace tapline;
+    static fuzz::RingMemory memory;
+    static const auto mapped = memory.map();
+    fuzz::Input input(data, size);
+    const uint32_t ring_size = 1u << input.number<uint8_t>() % 9;
+    const auto choice = input.number<uint8_t>();
+    const auto base = input.number<uint16_t>();
+    memory.fill(input.rest());
+    vhost::SplitVirtqueue queue(memory.ring(0, ring_size, base), mapped,
+                                ((choice & 1) != 0 ? bit(Feature::event_idx) : 0) |
+                                    ((choice & 2) != 0 ? bit(Feature::indirect_desc) : 0));
+    drain(queue, mapped->at_guest_address(0, 1));
+    return 0;
+}

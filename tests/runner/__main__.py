@@ -20,7 +20,8 @@ BUILDS = {
     "release": ["--buildtype=release", "-Dwerror=true"],
     "asan": ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
     "tsan": ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"],
-    "fuzz": ["--buildtype=debugoptimized", "-Dfuzz=true", "-Db_lundef=false"],
+    "fuzz": ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined",
+             "-Dfuzz=true", "-Db_lundef=false"],
 }
 COMPILERS = {"fuzz": {"CC": "clang", "CXX": "clang++"}}
 

@@ -1,5 +1,5 @@
 // What a front end sends, in any pieces and with any descriptors, to a connection and session.
-// Input: records of a byte with the number of descriptors, one with the length, and the bytes.
+// Input: records of a byte with the number and kind of descriptors, one with the length, the bytes.
 #include "tests/fakes/front_end.h"
 #include "tests/fakes/guest_ram.h"
 #include "tests/fakes/socket_pair.h"
@@ -81,14 +81,17 @@ void send(int socket, std::span<const std::byte> bytes, size_t fd_count, int fd)
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace tapline;
     static const fakes::GuestRam ram(1 << 20);
+    static const UniqueFd event = fakes::make_eventfd();
     fakes::SocketPair sockets(SOCK_STREAM);
     vhost::Connection connection(std::move(sockets.ours));
     vhost::Session session({.features = ~uint64_t{0}, .queue_pairs = 2});
     fuzz::Input input(data, size);
     while (!input.empty()) {
-        const size_t fds = input.number<uint8_t>() % (fds_sent_max + 1);
+        const auto choice = input.number<uint8_t>();
+        const size_t fds = (choice & 0x7f) % (fds_sent_max + 1);
+        const int fd = (choice & 0x80) != 0 ? event.get() : ram.fd();
         const size_t length = input.number<uint8_t>();
-        send(sockets.theirs.get(), input.bytes(length), fds, ram.fd());
+        send(sockets.theirs.get(), input.bytes(length), fds, fd);
         if (!hear_all(connection, session)) {
             return 0;
         }

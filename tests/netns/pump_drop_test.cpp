@@ -59,6 +59,14 @@ TEST_F(Drops, OfFramesFromTheGuestTooShortForAnAddress) {
     expect_dropped("guest_to_wire", "too_short", 4);
 }
 
+TEST_F(Drops, OfFramesFromTheGuestLongerThanAny) {
+    Guest guest = lab_.connect();
+    guest.send(Bytes(69000)); // 64 KiB, its headers, and more.
+    guest.flush();
+    expect_frames_pass(lab_.station(), guest);
+    expect_dropped("guest_to_wire", "too_long", 1);
+}
+
 TEST_F(Drops, OfChainsFromTheGuestWithPartsToWriteTo) {
     Guest guest = lab_.connect();
     Guest::Lane& lane = guest.transmitter();

@@ -3,9 +3,11 @@
 #include "tests/netns/pump_lab.h"
 
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <span>
 
 namespace tapline::netns {
@@ -65,6 +67,26 @@ TEST_F(FrontEnds, MaySendAMessageByteByByte) {
         front_end.send_raw(std::span(&byte, 1));
     }
     EXPECT_EQ(front_end.receive_as<uint64_t>(), 1);
+}
+
+// A write to such an eventfd waits until somebody reads it, and nobody does.
+TEST_F(FrontEnds, MayLeaveTheirCallsUnread) {
+    const UniqueFd full(eventfd(0, EFD_CLOEXEC));
+    eventfd_write(full.get(), std::numeric_limits<uint64_t>::max() - 1);
+    Guest guest = lab_.connect();
+    guest.front_end().send(Request::set_vring_call, uint64_t{1}, {full.get()});
+    guest.front_end().send(Request::set_vring_err, uint64_t{1}, {full.get()});
+    for (int round = 0; round < 300; ++round) {
+        expect_frames_pass(lab_.station(), guest);
+    }
+    fakes::DriverRing& ring = *guest.transmitter().ring;
+    ring.add_head(ring.size());
+    guest.kick(guest.transmitter());
+    lab_.station().send(with_header(frame_to_guest(1), Station::header_bytes));
+    expect_frames_to_guest(guest, 1, 1);
+    EXPECT_TRUE(guest.front_end().ask(Request::get_features));
+    EXPECT_EQ(lab_.end().at("guest_to_wire").at("ring_faults"),
+              nlohmann::json({{"head_out_of_range", 1}}));
 }
 
 TEST_F(FrontEnds, KeepTheirTrafficWhileTheirMistakesAreAcknowledged) {

@@ -151,6 +151,11 @@ BadMessage wrong_fds(const std::string& name, Request request, Bytes payload, si
             }};
 }
 
+BadMessage no_eventfd(const std::string& name, Request request) {
+    return {name, "wrong_fd_type", Stage::configured,
+            [=](const Belongings& own) { return one(request, Bytes(8), {own.ram.fd()}); }};
+}
+
 BadMessage unknown(const std::string& name, uint32_t request) {
     return {name, "unknown_request", Stage::nothing,
             [=](const Belongings&) { return one(Request{request}, Bytes(8)); }};
@@ -245,6 +250,9 @@ INSTANTIATE_TEST_SUITE_P(
         wrong_fds("CallThatHasNoneWithOne", Request::set_vring_call, bytes_of(no_fd), 1),
         wrong_fds("ErrorWithout", Request::set_vring_err, Bytes(8), 0),
         wrong_fds("KickToBePolled", Request::set_vring_kick, bytes_of(no_fd), 0),
+        no_eventfd("CallThatIsAFile", Request::set_vring_call),
+        no_eventfd("ErrorThatIsAFile", Request::set_vring_err),
+        no_eventfd("KickThatIsAFile", Request::set_vring_kick),
         BadMessage{"MemoryWithout", "wrong_fd_count", Stage::nothing,
                    [](const Belongings& own) {
                        return one(Request::set_mem_table, memory_table({own.ram.region()}));

@@ -136,6 +136,17 @@ TEST_F(GuestToWireTest, ChainTooShortForAFrameIsDroppedAndTheNextPasses) {
     EXPECT_EQ(counters_.frames.value(), 1u);
 }
 
+TEST_F(GuestToWireTest, ChainLongerThanAnyFrameIsDroppedAndTheNextPasses) {
+    const auto good = test_frame(2, 100);
+    add({readable(40000), readable(40000)});
+    send(good);
+    turn();
+    expect_on_wire(good);
+    expect_quiet_wire();
+    EXPECT_EQ(dropped(Drop::too_long), 1u);
+    EXPECT_EQ(counters_.frames.value(), 1u);
+}
+
 TEST_F(GuestToWireTest, ChainToWriteToIsDroppedAndTheNextPasses) {
     const auto good = test_frame(2, 100);
     add({readable(100), writable(100)});

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace tapline {
@@ -264,6 +265,25 @@ TEST(QueuePair, GuestWithOneSmallBufferAtATimeGetsEveryFrame) {
     for (uint32_t i = 0; i < 100; ++i) {
         station.expect_at_guest(i, 1000);
     }
+}
+
+// Together the frames wait far longer than one may: each has its own time.
+TEST(QueuePair, GuestThatIsSlowGetsEveryFrame) {
+    constexpr uint32_t frames = 40;
+    constexpr size_t bytes = 60000;
+    Station station({.features = base_features | bit(Feature::event_idx), .receive_buffers = 64});
+    std::thread sender([&station] {
+        for (uint32_t i = 0; i < frames; ++i) {
+            station.wire.send(test_frame(i, bytes));
+        }
+    });
+    const UniqueFd never = fakes::make_eventfd();
+    for (uint32_t i = 0; i < frames; ++i) {
+        EXPECT_FALSE(fakes::wait_readable(never.get(), std::chrono::milliseconds(20)));
+        station.expect_at_guest(i, bytes, 40);
+    }
+    sender.join();
+    EXPECT_EQ(station.dropped(Direction::wire_to_guest, Drop::too_big_for_guest), 0u);
 }
 
 TEST(QueuePair, FrameTheGuestHasNoBuffersForDoesNotStopLaterOnes) {

@@ -143,6 +143,25 @@ TEST_F(SessionRefusals, RingSizesThatAreNoPowerOfTwoOrTooBig) {
     }
 }
 
+TEST_F(SessionRefusals, RingSizeOfADisabledRingThatStaysStarted) {
+    tell(set_features, bit(Feature::protocol_features));
+    share_memory();
+    start_ring(0);
+    expect_refused(ring_size,
+                   [&] { return tell(set_vring_num, VringState{.index = 0, .num = 3}); });
+    EXPECT_TRUE(session_.rings()[0].started);
+}
+
+TEST_F(SessionRefusals, DescriptorsOfARingThatAreNoEventfds) {
+    share_memory();
+    start_ring(0);
+    for (const Request request : {set_vring_kick, set_vring_call, set_vring_err}) {
+        for (const int fd : {ram_.fd(), front_end_.fd()}) {
+            expect_refused(wrong_fd_type, [&] { return tell(request, uint64_t{0}, {fd}); });
+        }
+    }
+}
+
 TEST_F(SessionRefusals, BaseOfMoreThanSixteenBits) {
     for (const uint32_t base : {65536u, UINT32_MAX}) {
         expect_refused(ring_index,

@@ -108,6 +108,15 @@ TEST_F(SessionTest, KickStartsARingAndGetBaseStopsIt) {
     EXPECT_FALSE(session_.rings()[1].kick);
 }
 
+TEST_F(SessionTest, DisabledRingCountsAsStoppedOnceItIsSetUpAgain) {
+    tell(set_features, bit(Feature::protocol_features));
+    share_memory();
+    start_ring(0);
+    EXPECT_EQ(tell(set_vring_num, VringState{.index = 0, .num = 128}), accepted);
+    EXPECT_FALSE(session_.rings()[0].started);
+    EXPECT_EQ(start_ring(0), accepted);
+}
+
 TEST_F(SessionTest, CallAndErrorDescriptorsMayBeTakenBack) {
     tell(set_vring_call, uint64_t{0}, {event_.get()});
     tell(set_vring_err, uint64_t{0}, {event_.get()});

@@ -15,4 +15,8 @@ nlohmann::ordered_json to_json(const MacvtapDevice& device) {
             {"up", device.up}};
 }
 
+std::string to_line(const nlohmann::ordered_json& json) {
+    return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 } // namespace tapline

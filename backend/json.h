@@ -5,8 +5,13 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <string>
+
 namespace tapline {
 
 nlohmann::ordered_json to_json(const MacvtapDevice& device);
+
+// On one line. Names of interfaces are bytes: what is no UTF-8 in them is replaced.
+std::string to_line(const nlohmann::ordered_json& json);
 
 } // namespace tapline

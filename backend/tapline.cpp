@@ -42,7 +42,7 @@ int create(const Arguments& arguments) {
     if (spec.owner()) {
         set_tap_node_owner(owned.device(), *spec.owner());
     }
-    fmt::print("{}\n", json ? to_json(owned.device()).dump() : owned.device().name);
+    fmt::print("{}\n", json ? to_line(to_json(owned.device())) : owned.device().name);
     owned.keep();
     return 0;
 }
@@ -87,7 +87,7 @@ int list(const Arguments& arguments) {
         for (const MacvtapDevice& device : devices) {
             array.push_back(to_json(device));
         }
-        fmt::print("{}\n", array.dump());
+        fmt::print("{}\n", to_line(array));
     } else if (!devices.empty()) {
         constexpr auto row = "{:<15} {:<15} {:<8} {:<17} {:>5} {:>6} {}\n";
         fmt::print(row, "DEVICE", "PARENT", "MODE", "MAC", "MTU", "QUEUE", "STATE");

@@ -38,12 +38,13 @@ void Loop::run() noexcept {
     while (!stopping_) {
         const unsigned taken = guest_to_wire_ ? guest_to_wire_->collect(ring_) : 0;
         const unsigned offered = wire_to_guest_ && tap_readable_ ? wire_to_guest_->offer(ring_) : 0;
+        const auto limit = time_to_hold();
         note_faults();
         watch_tap();
         if (taken + offered > 0) {
             ring_.submit();
         } else {
-            sleep();
+            sleep(limit);
         }
         reap();
         publish();
@@ -71,7 +72,7 @@ void Loop::watch_tap() noexcept {
 
 // Nothing could be moved this turn. What may come meanwhile must wake us, so each wish for a
 // wake-up is followed by one more look.
-void Loop::sleep() noexcept {
+void Loop::sleep(std::optional<std::chrono::milliseconds> limit) noexcept {
     bool more = false;
     if (guest_to_wire_) {
         more |= lane(Direction::guest_to_wire)->queue.enable_kicks();
@@ -80,7 +81,6 @@ void Loop::sleep() noexcept {
     if (needs_chains) {
         more |= lane(Direction::wire_to_guest)->queue.enable_kicks();
     }
-    const auto limit = time_to_hold();
     if (more) {
         ring_.submit();
     } else {

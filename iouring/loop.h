@@ -34,7 +34,7 @@ private:
 
     void arm() noexcept;
     void watch_tap() noexcept;
-    void sleep() noexcept;
+    void sleep(std::optional<std::chrono::milliseconds> limit) noexcept;
     void reap() noexcept;
     void publish() noexcept;
     void call(Direction direction) noexcept;

@@ -1,5 +1,7 @@
 #include "iouring/status.h"
 
+#include "backend/json.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
@@ -13,7 +15,7 @@ void Status::tell(const char* event, const nlohmann::ordered_json& facts) const 
     nlohmann::ordered_json line = {{"event", event}};
     line.update(facts);
     // Whoever read this may be gone; the guest's network goes on.
-    (void)std::fputs((line.dump() + "\n").c_str(), stdout);
+    (void)std::fputs((to_line(line) + "\n").c_str(), stdout);
     (void)std::fflush(stdout);
 }
 

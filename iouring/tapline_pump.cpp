@@ -90,7 +90,7 @@ void raise_descriptor_limit() {
 int run(const std::vector<std::string>& arguments) {
     PumpOptions options = parse_pump_options(arguments);
     if (options.print_capabilities) { // QEMU docs/interop/vhost-user.json
-        fmt::print("{}\n", nlohmann::json{{"type", "net"}}.dump());
+        fmt::print("{}\n", to_line({{"type", "net"}}));
         return 0;
     }
     raise_descriptor_limit();
@@ -119,7 +119,7 @@ int run(const std::vector<std::string>& arguments) {
     }
     host.facts["queue_pairs"] = pump.offer().queue_pairs;
     status.tell("listening", host.facts);
-    log(LogLevel::info, "ready: {}", host.facts.dump());
+    log(LogLevel::info, "ready: {}", to_line(host.facts));
     std::visit([&](auto& source) { serve(server, source); }, front_ends);
     const auto tell_stopped = [&] {
         server.stop();

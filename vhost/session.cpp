@@ -236,12 +236,11 @@ Session::Reply Session::set_mem_table(Message& message) {
 
 Session::Reply Session::set_vring_num(Message& message) {
     const auto state = read<VringState>(message);
-    Vring& target = stopped_ring(state.index);
     if (!std::has_single_bit(state.num) || state.num > ring_size_max) {
         throw ProtocolError(ProtocolFault::ring_size, fmt::format("{} is no power of two up to {}",
                                                                   state.num, ring_size_max));
     }
-    target.size = state.num;
+    stopped_ring(state.index).size = state.num;
     return std::nullopt;
 }
 

@@ -84,7 +84,7 @@ void GuestMemory::add(const MemoryRegion& region, int fd) {
         refuse(region, fmt::format("cannot be mapped: {}", std::generic_category().message(errno)));
     }
     auto* bytes = static_cast<std::byte*>(mapping);
-    watch_mapping({.begin = bytes, .size = end - begin, .page = page});
+    watch_mapping({.begin = bytes, .size = end - begin});
     regions_.push_back({.guest_address = region.guest_address,
                         .user_address = region.user_address,
                         .size = region.size,

@@ -17,7 +17,6 @@ namespace {
 struct Slot {
     std::atomic<uintptr_t> begin = 0; // 0: free.
     std::atomic<size_t> size = 0;
-    std::atomic<size_t> page = 0;
 };
 static_assert(std::atomic<uintptr_t>::is_always_lock_free);
 
@@ -32,10 +31,9 @@ void on_sigbus(int signal, siginfo_t* info, void*) {
         if (begin == 0 || address - begin >= slot.size.load(std::memory_order_relaxed)) {
             continue;
         }
-        const size_t page = slot.page.load(std::memory_order_relaxed);
-        const uintptr_t hole = begin + (address - begin) / page * page;
-        void* zeros = mmap(reinterpret_cast<void*>(hole), page, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        void* zeros = mmap(reinterpret_cast<void*>(begin),
+                           slot.size.load(std::memory_order_relaxed), PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
         if (zeros != MAP_FAILED) {
             return;
         }
@@ -57,7 +55,6 @@ void watch_mapping(const WatchedMapping& mapping) {
     for (Slot& slot : slots) {
         if (slot.begin.load(std::memory_order_relaxed) == 0) {
             slot.size.store(mapping.size, std::memory_order_relaxed);
-            slot.page.store(mapping.page, std::memory_order_relaxed);
             slot.begin.store(reinterpret_cast<uintptr_t>(mapping.begin), std::memory_order_release);
             return;
         }

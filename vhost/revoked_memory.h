@@ -1,5 +1,6 @@
 // A front end can shrink a file after sharing it; touching what is gone raises SIGBUS. The handler
-// here puts zeros in its place, so that the rings read as broken and the process lives on.
+// here puts zeros in place of the whole mapping (page by page, a guest could use up the mappings a
+// process may have), so that the rings read as broken and the process lives on.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +10,6 @@ namespace tapline::vhost {
 struct WatchedMapping {
     std::byte* begin;
     size_t size; // Bytes, whole pages.
-    size_t page; // Bytes.
 };
 
 // Main thread only; any thread may touch the memory. The first call installs the handler.

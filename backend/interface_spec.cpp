@@ -54,6 +54,10 @@ Value value_of(const Names<Value, n>& names, const char* what, const std::string
 
 void check_device_name(const std::string& name) {
     check_interface_name(name);
+    if (name.starts_with('-')) {
+        throw Error({.operation = fmt::format("use device name '{}'", name),
+                     .cause = "commands would take it for an option"});
+    }
     for (const char* prefix : {"vnet", "vif", "macvtap", "macvlan"}) {
         if (name.starts_with(prefix)) {
             throw Error({.operation = fmt::format("use device name '{}'", name),

@@ -130,24 +130,30 @@ std::string add_link(Netlink& netlink, const InterfaceSpec& spec, int parent_ind
                  .next_step = "choose a name"});
 }
 
-void bring_up(Netlink& netlink, const std::string& name, int index, rtnl_link* changes) {
+void change(Netlink& netlink, int index, rtnl_link* changes, const std::string& operation) {
     const RtnlLink link = make_rtnl_link();
     rtnl_link_set_ifindex(link.get(), index);
-    rtnl_link_set_flags(changes, IFF_UP);
     if (const auto refusal = netlink.change_link(link.get(), changes)) {
-        refuse(fmt::format("bring up '{}'", name), *refusal);
+        refuse(operation, *refusal);
     }
 }
 
-void mark_and_bring_up(Netlink& netlink, const MacvtapDevice& device, MulticastPolicy multicast) {
+void bring_up(Netlink& netlink, const std::string& name, int index) {
+    const RtnlLink changes = make_rtnl_link();
+    rtnl_link_set_flags(changes.get(), IFF_UP);
+    change(netlink, index, changes.get(), fmt::format("bring up '{}'", name));
+}
+
+void mark(Netlink& netlink, const MacvtapDevice& device, MulticastPolicy multicast) {
     const RtnlLink changes = make_rtnl_link();
     rtnl_link_set_ifalias(changes.get(), alias_mark.data());
-    // The address is the guest's: the host shall not speak IPv6 with it.
+    // The address is the guest's: the host shall not speak IPv6 with it. In one request with
+    // IFF_UP this would come too late.
     rtnl_link_inet6_set_addr_gen_mode(changes.get(), rtnl_link_inet6_str2addrgenmode("none"));
     if (multicast == MulticastPolicy::all) {
         rtnl_link_set_flags(changes.get(), IFF_ALLMULTI);
     }
-    bring_up(netlink, device.name, device.index, changes.get());
+    change(netlink, device.index, changes.get(), fmt::format("mark '{}' as ours", device.name));
 }
 
 void refuse_what_is_not_built(const InterfaceSpec& spec) {
@@ -207,9 +213,10 @@ OwnedMacvtap OwnedMacvtap::create(Netlink& netlink, const InterfaceSpec& spec) {
     const std::string name = add_link(netlink, spec, parent_index);
     OwnedMacvtap owned(netlink, {.name = name, .mac = spec.mac()}); // Owned before it is known.
     owned.device_ = find_macvtap(netlink, name);
-    mark_and_bring_up(netlink, owned.device_, spec.multicast());
+    mark(netlink, owned.device_, spec.multicast());
+    bring_up(netlink, name, owned.device_.index);
     if ((rtnl_link_get_flags(parent.get()) & IFF_UP) == 0) { // Last: nothing would undo it.
-        bring_up(netlink, spec.parent(), parent_index, make_rtnl_link().get());
+        bring_up(netlink, spec.parent(), parent_index);
     }
     owned.device_ = find_macvtap(netlink, name);
     return owned;

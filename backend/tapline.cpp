@@ -24,6 +24,12 @@ namespace {
 
 using Arguments = std::vector<std::string>;
 
+void flush_output() {
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+        throw Error::from_errno("write to standard output");
+    }
+}
+
 int create(const Arguments& arguments) {
     InterfaceText text;
     bool json = false;
@@ -43,6 +49,7 @@ int create(const Arguments& arguments) {
         set_tap_node_owner(owned.device(), *spec.owner());
     }
     fmt::print("{}\n", json ? to_line(to_json(owned.device())) : owned.device().name);
+    flush_output(); // Whoever cannot be told its name shall not have the device.
     owned.keep();
     return 0;
 }
@@ -124,7 +131,8 @@ int usage(std::FILE* to, int status) {
 int execute(const std::string& verb, const Arguments& arguments) {
     const char* folder = std::getenv("TAPLINE_EXEC_PATH");
     const auto program =
-        std::filesystem::path(folder != nullptr ? folder : TAPLINE_LIBEXEC) / ("tapline-" + verb);
+        std::filesystem::path(folder != nullptr && *folder != '\0' ? folder : TAPLINE_LIBEXEC) /
+        ("tapline-" + verb);
     std::vector<char*> argv;
     Arguments all = arguments;
     all.front() = program;
@@ -168,5 +176,9 @@ int run(const Arguments& arguments) {
 } // namespace tapline
 
 int main(int argc, char** argv) {
-    return tapline::run_program("tapline", [&] { return tapline::run({argv, argv + argc}); });
+    return tapline::run_program("tapline", [&] {
+        const int status = tapline::run({argv, argv + argc});
+        tapline::flush_output();
+        return status;
+    });
 }

@@ -22,6 +22,10 @@ constexpr uint16_t queue_pairs_max = 128; // Ring numbers of vhost-user have 8 b
 // Descriptors come marked for exec; one that is not has been taken already.
 UniqueFd inherited_fd(const std::string& what, const std::string& text) {
     const int fd = parse_number<int>(what, text, 0, INT_MAX);
+    if (fd == STDOUT_FILENO || fd == STDERR_FILENO) {
+        throw Error({.operation = fmt::format("use {} {}", what, text),
+                     .cause = "status and errors are written there"});
+    }
     const int flags = fcntl(fd, F_GETFD);
     if ((flags & FD_CLOEXEC) != 0 && flags >= 0) {
         throw Error({.operation = fmt::format("use {} {}", what, text),

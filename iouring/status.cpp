@@ -1,10 +1,11 @@
 #include "iouring/status.h"
 
+#include "backend/base/log.h"
 #include "backend/json.h"
 
 #include <nlohmann/json.hpp>
 
-#include <cstdio>
+#include <unistd.h>
 
 namespace tapline {
 
@@ -14,9 +15,7 @@ void Status::tell(const char* event, const nlohmann::ordered_json& facts) const 
     }
     nlohmann::ordered_json line = {{"event", event}};
     line.update(facts);
-    // Whoever read this may be gone; the guest's network goes on.
-    (void)std::fputs((to_line(line) + "\n").c_str(), stdout);
-    (void)std::fflush(stdout);
+    write_line(STDOUT_FILENO, to_line(line));
 }
 
 } // namespace tapline

@@ -100,6 +100,7 @@ int run(const std::vector<std::string>& arguments) {
     const auto on_interrupt = loop.on_signal(SIGINT, [&] { loop.quit(); });
     const auto on_hang_up = loop.on_signal(SIGHUP, [&] { loop.quit(); });
 
+    FrontEnds front_ends = open_front_ends(options);
     HostSide host;
     std::visit([&](auto& source) { set_up(host, source); }, options.tap_queues);
     Pump pump(std::move(host.queues));
@@ -113,7 +114,6 @@ int run(const std::vector<std::string>& arguments) {
     });
     pump.check_devices();
 
-    FrontEnds front_ends = open_front_ends(options);
     if (const auto* path = std::get_if<std::string>(&options.front_end)) {
         host.facts["socket"] = *path;
     }

@@ -28,6 +28,11 @@ sockaddr_un address_of(const std::string& path) {
     return address;
 }
 
+ino_t inode_of(const std::string& path) {
+    struct stat facts {};
+    return lstat(path.c_str(), &facts) == 0 ? facts.st_ino : 0;
+}
+
 UniqueFd make_socket(const std::string& operation) {
     UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) {
@@ -69,6 +74,7 @@ ListeningSocket ListeningSocket::bind(const std::string& path) {
         throw Error::from_errno(operation, errno == ENOENT ? "its folder does not exist" : "");
     }
     listener.path_ = path;
+    listener.inode_ = inode_of(path);
     if (listen(listener.fd(), backlog) < 0) {
         throw Error::from_errno(operation);
     }
@@ -76,7 +82,7 @@ ListeningSocket ListeningSocket::bind(const std::string& path) {
 }
 
 ListeningSocket::~ListeningSocket() {
-    if (fd_ && !path_.empty()) {
+    if (fd_ && !path_.empty() && inode_of(path_) == inode_) { // Else another has its place.
         unlink(path_.c_str());
     }
 }
@@ -96,13 +102,22 @@ SocketKind kind_of_socket(int fd) {
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) {
         throw Error::from_errno(fmt::format("use descriptor {} as a vhost-user socket", fd));
     }
-    if (type != SOCK_STREAM) {
+    int domain = 0;
+    size = sizeof(int);
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX ||
+        type != SOCK_STREAM) {
         throw Error({.operation = fmt::format("use descriptor {} as a vhost-user socket", fd),
-                     .cause = "it is no stream socket"});
+                     .cause = "it is no Unix stream socket"});
     }
     size = sizeof(int);
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0) {
         throw Error::from_errno(fmt::format("use descriptor {} as a vhost-user socket", fd));
+    }
+    sockaddr_un peer{};
+    size = sizeof peer;
+    if (listens == 0 && getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) < 0) {
+        throw Error({.operation = fmt::format("use descriptor {} as a vhost-user socket", fd),
+                     .cause = "it neither listens nor is connected"});
     }
     return listens != 0 ? SocketKind::listening : SocketKind::connected;
 }

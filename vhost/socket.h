@@ -3,6 +3,8 @@
 
 #include "backend/base/unique_fd.h"
 
+#include <sys/types.h>
+
 #include <string>
 
 namespace tapline::vhost {
@@ -25,6 +27,7 @@ public:
 private:
     UniqueFd fd_;
     std::string path_; // Empty: nothing to remove.
+    ino_t inode_ = 0;  // What path_ named when it was ours.
 };
 
 enum class SocketKind { listening, connected };

@@ -51,6 +51,23 @@ T* locate(const GuestMemory& memory, uint64_t address, uint64_t bytes, size_t al
     return reinterpret_cast<T*>(found);
 }
 
+struct Extent {
+    uint64_t begin;
+    uint64_t bytes;
+};
+
+void check_apart(const std::array<Extent, 3>& parts) {
+    for (size_t i = 0; i < parts.size(); ++i) {
+        const Extent& a = parts[i];
+        const Extent& b = parts[(i + 1) % parts.size()];
+        if (a.begin < b.begin + b.bytes && b.begin < a.begin + a.bytes) {
+            throw ProtocolError(
+                ProtocolFault::ring_address,
+                fmt::format("parts of the ring overlap at {:#x}", std::max(a.begin, b.begin)));
+        }
+    }
+}
+
 } // namespace
 
 struct SplitVirtqueue::Walk {
@@ -87,14 +104,16 @@ SplitVirtqueue::SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMe
       seen_available_(vring.base) {
     const VringAddresses& at = *vring.addresses;
     const uint64_t event_bytes = event_index_ ? sizeof(uint16_t) : 0;
-    descriptors_ = locate<Descriptor>(*memory_, at.descriptors, sizeof(Descriptor) * size_, 16,
-                                      "the descriptor table");
-    available_ = locate<Index>(*memory_, at.available,
-                               sizeof(Index) + sizeof(uint16_t) * size_ + event_bytes, 2,
-                               "the available ring");
-    used_ =
-        locate<Index>(*memory_, at.used, sizeof(Index) + sizeof(UsedElement) * size_ + event_bytes,
-                      4, "the used ring");
+    const uint64_t table_bytes = sizeof(Descriptor) * size_;
+    const uint64_t available_bytes = sizeof(Index) + sizeof(uint16_t) * size_ + event_bytes;
+    const uint64_t used_bytes = sizeof(Index) + sizeof(UsedElement) * size_ + event_bytes;
+    descriptors_ =
+        locate<Descriptor>(*memory_, at.descriptors, table_bytes, 16, "the descriptor table");
+    available_ = locate<Index>(*memory_, at.available, available_bytes, 2, "the available ring");
+    used_ = locate<Index>(*memory_, at.used, used_bytes, 4, "the used ring");
+    // Else what we give back would make new chains available, for ever.
+    check_apart(
+        {{{at.descriptors, table_bytes}, {at.available, available_bytes}, {at.used, used_bytes}}});
     available_ring_ = reinterpret_cast<const uint16_t*>(available_ + 1);
     used_ring_ = reinterpret_cast<UsedElement*>(used_ + 1);
     available_event_ = reinterpret_cast<uint16_t*>(used_ring_ + size_);

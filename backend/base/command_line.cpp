@@ -25,13 +25,14 @@ void CommandLine::list(const char* name, const char* argument, const char* help,
 
 void CommandLine::add(const char* name, const char* argument, const char* help, Setter setter) {
     setters_.emplace(std::string("--") + name, std::move(setter));
-    entries_.push_back({.long_name = name,
-                        .short_name = 0,
-                        .flags = argument == nullptr ? G_OPTION_FLAG_NO_ARG : G_OPTION_FLAG_NONE,
-                        .arg = G_OPTION_ARG_CALLBACK,
-                        .arg_data = reinterpret_cast<gpointer>(on_option),
-                        .description = help,
-                        .arg_description = argument});
+    entries_.push_back(
+        {.long_name = name,
+         .short_name = 0,
+         .flags = argument == nullptr ? G_OPTION_FLAG_NO_ARG : G_OPTION_FLAG_FILENAME,
+         .arg = G_OPTION_ARG_CALLBACK,
+         .arg_data = reinterpret_cast<gpointer>(on_option),
+         .description = help,
+         .arg_description = argument});
 }
 
 gboolean CommandLine::on_option(const gchar* name, const gchar* value, gpointer self, GError**) {
@@ -68,7 +69,8 @@ std::vector<std::string> CommandLine::parse(const std::vector<std::string>& argu
     }
     std::vector<std::string> rest;
     for (gchar** argument = argv; *argument != nullptr; ++argument) {
-        if (argument != argv) { // argv[0] is the program's name.
+        const bool end_of_options = rest.empty() && g_str_equal(*argument, "--");
+        if (argument != argv && !end_of_options) { // argv[0] is the program's name.
             rest.emplace_back(*argument);
         }
     }

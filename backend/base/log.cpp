@@ -4,16 +4,15 @@
 #include "backend/base/log.h"
 
 #include <glib.h>
+#include <poll.h>
 #include <unistd.h>
-
-#include <cstdio>
 
 namespace tapline {
 namespace {
 
 std::string program_name;
 
-GLogWriterOutput write_line(GLogLevelFlags level, const GLogField* fields, gsize count, gpointer) {
+GLogWriterOutput on_log(GLogLevelFlags level, const GLogField* fields, gsize count, gpointer) {
     if (g_log_writer_default_would_drop(level, G_LOG_DOMAIN)) {
         return G_LOG_WRITER_HANDLED;
     }
@@ -22,8 +21,8 @@ GLogWriterOutput write_line(GLogLevelFlags level, const GLogField* fields, gsize
     }
     for (gsize i = 0; i < count; ++i) {
         if (g_str_equal(fields[i].key, "MESSAGE")) {
-            (void)std::fprintf(stderr, "%s: %s\n", program_name.c_str(),
-                               static_cast<const char*>(fields[i].value));
+            write_line(STDERR_FILENO,
+                       program_name + ": " + static_cast<const char*>(fields[i].value));
         }
     }
     return G_LOG_WRITER_HANDLED;
@@ -47,7 +46,15 @@ GLogLevelFlags glib_level(LogLevel level) {
 
 void set_up_logging(const std::string& program) {
     program_name = program;
-    g_log_set_writer_func(write_line, nullptr, nullptr);
+    g_log_set_writer_func(on_log, nullptr, nullptr);
+}
+
+void write_line(int fd, const std::string& text) {
+    pollfd sink{.fd = fd, .events = POLLOUT, .revents = 0};
+    if (poll(&sink, 1, 0) == 1 && (sink.revents & POLLOUT) != 0) {
+        const std::string line = text + "\n";
+        [[maybe_unused]] const ssize_t written = write(fd, line.data(), line.size());
+    }
 }
 
 void log_text(LogLevel level, const std::string& text) {

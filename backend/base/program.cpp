@@ -2,16 +2,32 @@
 
 #include "backend/base/error.h"
 #include "backend/base/log.h"
+#include "backend/base/unique_fd.h"
+
+#include <fcntl.h>
 
 #include <clocale>
 #include <csignal>
 #include <exception>
 
 namespace tapline {
+namespace {
+
+// A closed one would be taken by the next thing opened, and written to as if it were our output.
+void fill_standard_descriptors() {
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO) {
+        fd = open("/dev/null", O_RDWR);
+    }
+    const UniqueFd surplus(fd);
+}
+
+} // namespace
 
 int run_program(const std::string& name, const std::function<int()>& body) {
     (void)std::setlocale(LC_CTYPE, "C.UTF-8"); // GOption's help has an ellipsis.
     (void)std::signal(SIGPIPE, SIG_IGN);       // A reader that goes is no reason to end.
+    fill_standard_descriptors();
     set_up_logging(name);
     try {
         return body();

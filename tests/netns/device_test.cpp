@@ -91,6 +91,12 @@ TEST_F(Devices, InPassthruHaveTheirParentsMacAndNoOther) {
     EXPECT_EQ(link("tl0").at("address"), link("uplink").at("address"));
 }
 
+TEST_F(Devices, HaveNoIpv6AddressOfTheHosts) {
+    run("echo 0 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
+    create("tl0");
+    run("test -z \"$(ip -6 address show dev tl0)\"");
+}
+
 TEST_F(Devices, WithMulticastJoinedDoNotTakeAllGroups) {
     ASSERT_EQ(tapline({"create", "--parent", "uplink", "--multicast", "joined"}).status, 0);
     EXPECT_THAT(flags("tl0"), testing::Not(Contains("ALLMULTI")));
@@ -151,6 +157,12 @@ TEST_F(Devices, AreGoneAfterDeleteAndASecondOneIsRefused) {
     const Outcome again = tapline({"delete", "web0"});
     EXPECT_EQ(again.status, 1);
     EXPECT_THAT(again.errors, HasSubstr("web0"));
+}
+
+TEST_F(Devices, AreDeletedBehindTheEndOfOptions) {
+    create("tl0");
+    EXPECT_EQ(tapline({"delete", "--", "tl0"}).status, 0);
+    EXPECT_EQ(listed().size(), 0u);
 }
 
 TEST_F(Devices, AreDeletedEvenIfOneOfTheNamesIsBad) {

@@ -207,7 +207,7 @@ TEST_F(QueuePairs, ShareTheFlows) {
     for (uint32_t round = 0; round < 20; ++round) {
         send_flows(round);
         const auto ports = take_all(round);
-        EXPECT_EQ(ports[0].size() + ports[1].size(), flows);
+        ASSERT_EQ(ports[0].size() + ports[1].size(), flows);
         EXPECT_FALSE(ports[0].empty());
         EXPECT_FALSE(ports[1].empty());
         if (round == 0) {
@@ -234,7 +234,7 @@ TEST_F(QueuePairs, LoseNothingOnceTheSecondIsDisabled) {
         guest_.front_end().ask(Request::get_features);
         send_flows(round);
         const auto alone = take_all(round);
-        EXPECT_EQ(alone[0].size(), flows);
+        ASSERT_EQ(alone[0].size(), flows);
         EXPECT_TRUE(alone[1].empty());
         for (const uint32_t ring : {2, 3}) {
             guest_.front_end().enable_ring(ring, true);
@@ -242,7 +242,7 @@ TEST_F(QueuePairs, LoseNothingOnceTheSecondIsDisabled) {
         guest_.front_end().ask(Request::get_features);
         send_flows(round);
         const auto both = take_all(round);
-        EXPECT_EQ(both[0].size() + both[1].size(), flows);
+        ASSERT_EQ(both[0].size() + both[1].size(), flows);
         EXPECT_FALSE(both[1].empty());
     }
 }

@@ -38,11 +38,7 @@ CPP = (
     Ban(r"\bstd::(?:cout|cerr|clog)\b|\b(?:stdout|stderr)\b"
         r"|\bfmt::print\(|" + call("printf|puts|putchar|perror|g_print|g_printerr"),
         "log(); only programs print",
-        not_in_programs=True,
-        exceptions={
-            "backend/base/log.cpp": "what log() writes with",
-            "iouring/status.cpp": "the events a program was asked to print",
-        }),
+        not_in_programs=True),
     # The socket API asks for the one; the others only make a number of an address.
     Ban(r"\breinterpret_cast\b(?!<(?:(?:const )?sockaddr\*|uintptr_t|uint64_t)>)",
         "a typed view, or std::bit_cast",

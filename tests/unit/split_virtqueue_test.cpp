@@ -292,6 +292,19 @@ TEST_F(RingPlaces, OffTheirAlignmentAreRefused) {
               ProtocolFault::ring_address);
 }
 
+// What the device gives back would make new chains available, without end.
+TEST_F(RingPlaces, ThatOverlapAreRefused) {
+    EXPECT_EQ(
+        open_with([](Vring& vring) { vring.addresses->used = vring.addresses->available + 2; }),
+        ProtocolFault::ring_address);
+    EXPECT_EQ(open_with([](Vring& vring) { vring.addresses->used = vring.addresses->descriptors; }),
+              ProtocolFault::ring_address);
+    EXPECT_EQ(open_with([](Vring& vring) {
+                  vring.addresses->available = vring.addresses->descriptors + 16;
+              }),
+              ProtocolFault::ring_address);
+}
+
 TEST_F(RingPlaces, OfAnEmptyMemoryTableAreRefused) {
     memory_ = GuestMemory::map({}, {});
     EXPECT_EQ(open_with([](Vring&) {}), ProtocolFault::ring_address);

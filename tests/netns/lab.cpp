@@ -41,9 +41,10 @@ bool enter_private_network() {
     if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0) {
         return false;
     }
-    // /sys shows the network namespace it was mounted in.
+    // /sys shows the network namespace it was mounted in. What is left in /run goes with it.
     return mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-           mount("sysfs", "/sys", "sysfs", 0, nullptr) == 0;
+           mount("sysfs", "/sys", "sysfs", 0, nullptr) == 0 &&
+           mount("tmpfs", "/run", "tmpfs", 0, nullptr) == 0;
 }
 
 void run(const std::string& command) {
@@ -82,7 +83,7 @@ nlohmann::json link(const std::string& name) {
 }
 
 std::string test_socket() {
-    return "/tmp/tapline-test-" + std::to_string(getpid()) + ".sock";
+    return "/run/tapline-test.sock";
 }
 
 Wire::Wire(unsigned mtu) {

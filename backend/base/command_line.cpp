@@ -77,4 +77,10 @@ std::vector<std::string> CommandLine::parse(const std::vector<std::string>& argu
     return rest;
 }
 
+void CommandLine::parse_options(const std::vector<std::string>& arguments) {
+    if (const auto rest = parse(arguments); !rest.empty()) {
+        throw UsageError("'" + rest.front() + "' is no option");
+    }
+}
+
 } // namespace tapline

@@ -26,6 +26,8 @@ public:
 
     // Returns the arguments that are no options. Throws UsageError. --help prints and exits 0.
     std::vector<std::string> parse(const std::vector<std::string>& arguments);
+    // The same where there may be nothing but options.
+    void parse_options(const std::vector<std::string>& arguments);
 
 private:
     using Setter = std::function<void(const char*)>;

@@ -15,6 +15,7 @@ LINE_COLUMNS_MAX = 100
 # What each folder may include besides itself. No arrows go back.
 LAYERS = {
     "backend/base": (),
+    "backend/verbs": ("backend/base", "backend"),
     "backend": ("backend/base",),
     "vhost": ("backend/base",),
     "iouring": ("backend/base", "backend", "vhost"),

@@ -1,0 +1,35 @@
+#include "backend/base/error.h"
+#include "backend/base/output.h"
+#include "backend/interface_options.h"
+#include "backend/json.h"
+#include "backend/macvtap_device.h"
+#include "backend/tap_node.h"
+#include "backend/verbs/verbs.h"
+
+#include <nlohmann/json.hpp>
+
+namespace tapline {
+
+int create_verb(const Arguments& arguments) {
+    InterfaceText text;
+    bool json = false;
+    CommandLine command_line("", "Create a macvtap device that outlives this command.");
+    add_interface_options(command_line, text);
+    command_line.flag("json", "Print the device as JSON", json);
+    command_line.parse_options(arguments);
+    if (!text.parent) {
+        throw UsageError("create needs --parent IF");
+    }
+    const InterfaceSpec spec = InterfaceSpec::parse(text);
+    Netlink netlink = Netlink::open();
+    OwnedMacvtap owned = OwnedMacvtap::create(netlink, spec);
+    if (spec.owner()) {
+        set_tap_node_owner(owned.device(), *spec.owner());
+    }
+    // Whoever cannot be told its name shall not have the device.
+    print("{}\n", json ? to_line(to_json(owned.device())) : owned.device().name);
+    owned.keep();
+    return 0;
+}
+
+} // namespace tapline

@@ -1,0 +1,12 @@
+// The verbs built into `tapline`, one source file each.
+#pragma once
+
+#include "backend/verbs/verb.h"
+
+namespace tapline {
+
+int create_verb(const Arguments& arguments);
+int delete_verb(const Arguments& arguments);
+int list_verb(const Arguments& arguments);
+
+} // namespace tapline

@@ -4,8 +4,23 @@
 #include "backend/base/command_line.h"
 #include "backend/interface_spec.h"
 
+#include <optional>
+#include <string>
+
 namespace tapline {
 
 void add_interface_options(CommandLine& command_line, InterfaceText& text);
+
+// --netns, of every command that works on devices.
+class NetworkNamespaceOption {
+public:
+    explicit NetworkNamespaceOption(CommandLine& command_line);
+
+    // Before anything is looked at and any thread is started. Does nothing where none was named.
+    void enter() const;
+
+private:
+    std::optional<std::string> text_;
+};
 
 } // namespace tapline

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 namespace tapline {
@@ -20,6 +22,10 @@ constexpr uint32_t mtu_min = 68; // RFC 791; below it IPv4 is off.
 constexpr uint32_t mtu_max = 65535;
 constexpr uint16_t queue_pairs_max = 256; // MAX_TAP_QUEUES, linux/if_tap.h
 constexpr uint32_t queue_length_max = 65536;
+constexpr uint32_t broadcast_queue_length_max = 65536;
+constexpr uint32_t unchanged_id = UINT32_MAX; // To chown(2).
+constexpr uint32_t id_max = unchanged_id - 1;
+constexpr mode_t node_mode_max = 0777;
 
 template <typename Value, size_t n> using Names = std::array<std::pair<Value, const char*>, n>;
 
@@ -30,6 +36,8 @@ constexpr Names<MacvlanMode, 5> mode_names = {{{MacvlanMode::bridge, "bridge"},
                                                {MacvlanMode::source, "source"}}};
 constexpr Names<DeviceKind, 2> kind_names = {
     {{DeviceKind::macvtap, "macvtap"}, {DeviceKind::ipvtap, "ipvtap"}}};
+constexpr Names<IpvlanLayer, 3> layer_names = {
+    {{IpvlanLayer::l2, "l2"}, {IpvlanLayer::l3, "l3"}, {IpvlanLayer::l3s, "l3s"}}};
 constexpr Names<MulticastPolicy, 3> multicast_names = {{{MulticastPolicy::all, "all"},
                                                         {MulticastPolicy::joined, "joined"},
                                                         {MulticastPolicy::none, "none"}}};
@@ -68,27 +76,74 @@ void check_device_name(const std::string& name) {
     }
 }
 
+// Names come first, then numbers: a container's users may be unknown to the host.
+template <typename Id>
+Id parse_id(const std::string& owner, const char* what, const std::string& text) {
+    Id id = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, failure] = std::from_chars(text.data(), end, id);
+    if (failure != std::errc{} || stop != end || id > id_max) {
+        throw Error({.operation = fmt::format("read owner '{}'", owner),
+                     .cause = fmt::format("no {} '{}'", what, text),
+                     .next_step = "write USER or USER:GROUP, names or numbers"});
+    }
+    return id;
+}
+
 Owner parse_owner(const std::string& text) {
     const auto colon = text.find(':');
     const std::string user = text.substr(0, colon);
     const passwd* account = getpwnam(user.c_str());
-    if (account == nullptr) {
-        throw Error({.operation = fmt::format("read owner '{}'", text),
-                     .cause = fmt::format("no user '{}'", user),
-                     .next_step = "write USER or USER:GROUP"});
-    }
-    Owner owner{.user = account->pw_uid, .group = account->pw_gid};
+    Owner owner{.user = account != nullptr ? account->pw_uid : parse_id<uid_t>(text, "user", user),
+                .group = account != nullptr ? account->pw_gid : unchanged_id};
     if (colon != std::string::npos) {
-        const std::string group_name = text.substr(colon + 1);
-        const group* entry = getgrnam(group_name.c_str());
-        if (entry == nullptr) {
-            throw Error({.operation = fmt::format("read owner '{}'", text),
-                         .cause = fmt::format("no group '{}'", group_name),
-                         .next_step = "write USER or USER:GROUP"});
-        }
-        owner.group = entry->gr_gid;
+        const std::string name = text.substr(colon + 1);
+        const group* entry = getgrnam(name.c_str());
+        owner.group = entry != nullptr ? entry->gr_gid : parse_id<gid_t>(text, "group", name);
     }
     return owner;
+}
+
+// As chmod(1) takes it: octal, permissions only.
+mode_t parse_node_mode(const std::string& text) {
+    mode_t mode = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, failure] = std::from_chars(text.data(), end, mode, 8);
+    if (failure != std::errc{} || stop != end || mode > node_mode_max) {
+        throw Error({.operation = fmt::format("read node mode '{}'", text),
+                     .cause = "not an octal number from 0 to 777",
+                     .next_step = "for example 660"});
+    }
+    return mode;
+}
+
+// What does not go together, whatever the values.
+void check_combination(const InterfaceText& text, MacvlanMode mode, DeviceKind kind) {
+    const auto refuse = [&](const char* option, const std::string& cause) {
+        throw Error({.operation = fmt::format("use --{}", option),
+                     .cause = cause,
+                     .next_step = "leave it out"});
+    };
+    const bool ipvtap = kind == DeviceKind::ipvtap;
+    if (ipvtap && (mode == MacvlanMode::passthru || mode == MacvlanMode::source)) {
+        refuse("mode", fmt::format("an ipvtap has no mode {}", to_text(mode)));
+    }
+    if (text.layer && !ipvtap) {
+        refuse("layer", "only an ipvtap has one");
+    }
+    if (text.mac && (ipvtap || mode == MacvlanMode::passthru)) {
+        refuse("mac", fmt::format("a device {} has its parent's address",
+                                  ipvtap ? "of kind ipvtap" : "in mode passthru"));
+    }
+    if (text.broadcast_queue_length && ipvtap) {
+        refuse("broadcast-queue-length", "an ipvtap has no such queue");
+    }
+    if (text.nopromisc && mode != MacvlanMode::passthru) {
+        refuse("nopromisc", fmt::format("mode {} leaves its parent as it is", to_text(mode)));
+    }
+    if (!text.allow.empty() && mode != MacvlanMode::source) {
+        refuse("allow", fmt::format("mode {} has no list of allowed MAC addresses", to_text(mode)));
+    }
 }
 
 } // namespace
@@ -99,6 +154,10 @@ const char* to_text(MacvlanMode mode) {
 
 const char* to_text(DeviceKind kind) {
     return name_of(kind_names, kind);
+}
+
+const char* to_text(IpvlanLayer layer) {
+    return name_of(layer_names, layer);
 }
 
 const char* to_text(MulticastPolicy policy) {
@@ -122,13 +181,38 @@ void check_interface_name(const std::string& text) {
     }
 }
 
+uint16_t parse_queue_pairs(const std::string& text) {
+    return parse_number<uint16_t>("number of queues", text, 1, queue_pairs_max);
+}
+
+std::vector<MacAddress> parse_allowed_macs(const std::vector<std::string>& texts) {
+    std::vector<MacAddress> macs;
+    for (const std::string& text : texts) {
+        const MacAddress mac = MacAddress::parse(text);
+        if (std::ranges::find(macs, mac) != macs.end()) {
+            throw Error({.operation = fmt::format("allow MAC address '{}'", text),
+                         .cause = "it is named twice"});
+        }
+        macs.push_back(mac);
+    }
+    if (macs.size() > allowed_macs_max) {
+        throw Error({.operation = fmt::format("allow {} MAC addresses", macs.size()),
+                     .cause = fmt::format("a device takes at most {}", allowed_macs_max)});
+    }
+    return macs;
+}
+
+bool InterfaceText::describes_device() const {
+    return name || mac || mode || kind || layer || mtu || queue_length || broadcast_queue_length ||
+           multicast || owner || node_mode || !allow.empty() || nopromisc;
+}
+
 InterfaceSpec InterfaceSpec::parse(const InterfaceText& text) {
     if (!text.parent) {
         throw Error({.operation = "read interface", .cause = "no parent interface was named"});
     }
     check_interface_name(*text.parent);
-    InterfaceSpec spec(*text.parent,
-                       text.mac ? MacAddress::parse(*text.mac) : MacAddress::random());
+    InterfaceSpec spec(*text.parent);
     if (text.name) {
         check_device_name(*text.name);
         spec.name_ = text.name;
@@ -136,24 +220,32 @@ InterfaceSpec InterfaceSpec::parse(const InterfaceText& text) {
     if (text.mode) {
         spec.mode_ = value_of(mode_names, "mode", *text.mode);
     }
-    if (text.mac && spec.mode_ == MacvlanMode::passthru) {
-        throw Error({.operation = fmt::format("give MAC address '{}'", *text.mac),
-                     .cause = "a device in mode passthru has its parent's address",
-                     .next_step = "leave out --mac"});
-    }
     if (text.kind) {
         spec.kind_ = value_of(kind_names, "kind", *text.kind);
+    }
+    check_combination(text, spec.mode_, spec.kind_);
+    if (text.layer) {
+        spec.layer_ = value_of(layer_names, "layer", *text.layer);
+    }
+    if (text.nopromisc) {
+        spec.promiscuity_ = Promiscuity::unchanged;
+    }
+    if (text.mac) {
+        spec.mac_ = MacAddress::parse(*text.mac);
     }
     if (text.mtu) {
         spec.mtu_ = parse_number<uint32_t>("MTU", *text.mtu, mtu_min, mtu_max);
     }
     if (text.queues) {
-        spec.queue_pairs_ =
-            parse_number<uint16_t>("number of queues", *text.queues, 1, queue_pairs_max);
+        spec.queue_pairs_ = parse_queue_pairs(*text.queues);
     }
     if (text.queue_length) {
         spec.queue_length_ =
             parse_number<uint32_t>("queue length", *text.queue_length, 1, queue_length_max);
+    }
+    if (text.broadcast_queue_length) {
+        spec.broadcast_queue_length_ = parse_number<uint32_t>(
+            "broadcast queue length", *text.broadcast_queue_length, 1, broadcast_queue_length_max);
     }
     if (text.multicast) {
         spec.multicast_ = value_of(multicast_names, "multicast policy", *text.multicast);
@@ -161,14 +253,10 @@ InterfaceSpec InterfaceSpec::parse(const InterfaceText& text) {
     if (text.owner) {
         spec.owner_ = parse_owner(*text.owner);
     }
-    for (const std::string& mac : text.allow) {
-        spec.allowed_macs_.push_back(MacAddress::parse(mac));
+    if (text.node_mode) {
+        spec.node_mode_ = parse_node_mode(*text.node_mode);
     }
-    if (!spec.allowed_macs_.empty() && spec.mode_ != MacvlanMode::source) {
-        throw Error({.operation = "read allowed MAC addresses",
-                     .cause = fmt::format("mode {} has no list of them", to_text(spec.mode_)),
-                     .next_step = "leave out --allow"});
-    }
+    spec.allowed_macs_ = parse_allowed_macs(text.allow);
     return spec;
 }
 

@@ -22,12 +22,21 @@ enum class MacvlanMode : uint32_t {
 };
 const char* to_text(MacvlanMode mode);
 
+// Both give the guest /dev/tapN. An ipvtap shares its parent's MAC address and tells its guests
+// apart by their IP addresses; its modes are bridge, vepa and private.
 enum class DeviceKind { macvtap, ipvtap };
 const char* to_text(DeviceKind kind);
+
+// How far up an ipvtap looks: Ethernet, IP, or IP with the host's netfilter (IPVLAN_MODE_*).
+enum class IpvlanLayer : uint16_t { l2 = 0, l3 = 1, l3s = 2 };
+const char* to_text(IpvlanLayer layer);
 
 // Which multicast groups reach the guest: all of them, those its host joined for it, or none.
 enum class MulticastPolicy { all, joined, none };
 const char* to_text(MulticastPolicy policy);
+
+// Whether a device in mode passthru makes its parent promiscuous.
+enum class Promiscuity { promiscuous, unchanged };
 
 struct Owner {
     uid_t user;
@@ -41,12 +50,19 @@ struct InterfaceText {
     std::optional<std::string> mac;
     std::optional<std::string> mode;
     std::optional<std::string> kind;
+    std::optional<std::string> layer;
     std::optional<std::string> mtu;
     std::optional<std::string> queues;
     std::optional<std::string> queue_length;
+    std::optional<std::string> broadcast_queue_length;
     std::optional<std::string> multicast;
     std::optional<std::string> owner;
+    std::optional<std::string> node_mode;
     std::vector<std::string> allow;
+    bool nopromisc = false;
+
+    // Whether it says more than which parent and how many queues.
+    bool describes_device() const;
 };
 
 class InterfaceSpec {
@@ -56,33 +72,50 @@ public:
 
     const std::string& parent() const { return parent_; }
     const std::optional<std::string>& name() const { return name_; } // Absent: the first free tlN.
-    MacAddress mac() const { return mac_; }
+    std::optional<MacAddress> mac() const { return mac_; } // Absent: random, or the parent's.
     MacvlanMode mode() const { return mode_; }
+    Promiscuity promiscuity() const { return promiscuity_; }
     DeviceKind kind() const { return kind_; }
+    IpvlanLayer layer() const { return layer_; }
     std::optional<uint32_t> mtu() const { return mtu_; } // Bytes; absent: the parent's.
     uint16_t queue_pairs() const { return queue_pairs_; }
     uint32_t queue_length() const { return queue_length_; } // Frames.
+    // Frames that wait for the copy to each device of the parent; absent: the kernel's.
+    std::optional<uint32_t> broadcast_queue_length() const { return broadcast_queue_length_; }
     MulticastPolicy multicast() const { return multicast_; }
     const std::optional<Owner>& owner() const { return owner_; }
+    std::optional<mode_t> node_mode() const { return node_mode_; } // Of /dev/tapN.
     const std::vector<MacAddress>& allowed_macs() const { return allowed_macs_; }
 
 private:
-    InterfaceSpec(std::string parent, MacAddress mac) : parent_(std::move(parent)), mac_(mac) {}
+    explicit InterfaceSpec(std::string parent) : parent_(std::move(parent)) {}
 
     std::string parent_;
     std::optional<std::string> name_;
-    MacAddress mac_;
+    std::optional<MacAddress> mac_;
     MacvlanMode mode_ = MacvlanMode::bridge;
+    Promiscuity promiscuity_ = Promiscuity::promiscuous;
     DeviceKind kind_ = DeviceKind::macvtap;
+    IpvlanLayer layer_ = IpvlanLayer::l2;
     std::optional<uint32_t> mtu_;
     uint16_t queue_pairs_ = 1;
     uint32_t queue_length_ = 1024;
+    std::optional<uint32_t> broadcast_queue_length_;
     MulticastPolicy multicast_ = MulticastPolicy::all;
     std::optional<Owner> owner_;
+    std::optional<mode_t> node_mode_;
     std::vector<MacAddress> allowed_macs_;
 };
 
 // Throws Error unless the kernel would take text as the name of an interface.
 void check_interface_name(const std::string& text);
+
+// Throws Error unless text is a number from 1 to 256.
+uint16_t parse_queue_pairs(const std::string& text);
+
+// They travel in one netlink message of a page.
+constexpr size_t allowed_macs_max = 256;
+// Throws Error for a bad address, one that is named twice, and for too many.
+std::vector<MacAddress> parse_allowed_macs(const std::vector<std::string>& texts);
 
 } // namespace tapline

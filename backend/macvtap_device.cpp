@@ -1,237 +1,269 @@
 #include "backend/macvtap_device.h"
 
+#include "backend/allowed_macs.h"
 #include "backend/base/error.h"
+#include "backend/parent.h"
 
 #include <fmt/format.h>
 #include <linux/if.h>
-#include <netlink/addr.h>
-#include <netlink/route/link/inet6.h>
-#include <netlink/route/link/macvtap.h>
+#include <linux/if_link.h>
+
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
-#include <string_view>
+#include <map>
 #include <utility>
 
 namespace tapline {
 namespace {
 
-constexpr std::string_view alias_mark = "tapline";
-constexpr unsigned name_tries_max = 4096;
+// The kernel puts in the first free number.
+constexpr auto automatic_name = "tl%d";
+constexpr uint8_t addr_gen_mode_none = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
 
-bool is_macvtap(rtnl_link* link) {
-    const char* type = rtnl_link_get_type(link);
-    return type != nullptr && std::strcmp(type, "macvtap") == 0;
+bool is_macvtap(const Link& link) {
+    return link.kind == "macvtap" || link.kind == "ipvtap";
 }
 
-MacAddress hardware_address(rtnl_link* link) {
-    MacAddress::Bytes bytes{};
-    const nl_addr* address = rtnl_link_get_addr(link);
-    if (address != nullptr && nl_addr_get_len(address) == bytes.size()) {
-        std::memcpy(bytes.data(), nl_addr_get_binary_addr(address), bytes.size());
+MacvlanMode mode_of_ipvtap(uint16_t flags) {
+    return (flags & IPVLAN_F_PRIVATE) != 0 ? MacvlanMode::private_mode
+           : (flags & IPVLAN_F_VEPA) != 0  ? MacvlanMode::vepa
+                                           : MacvlanMode::bridge;
+}
+
+uint16_t ipvtap_flags(MacvlanMode mode) {
+    return mode == MacvlanMode::private_mode ? IPVLAN_F_PRIVATE
+           : mode == MacvlanMode::vepa       ? IPVLAN_F_VEPA
+                                             : 0;
+}
+
+MacvtapDevice describe(const Link& link, const std::string& parent) {
+    const bool ipvtap = link.kind == "ipvtap";
+    return {.name = link.name,
+            .index = link.index,
+            .kind = ipvtap ? DeviceKind::ipvtap : DeviceKind::macvtap,
+            .parent = parent,
+            .mode = ipvtap ? mode_of_ipvtap(link.kind_flags) : static_cast<MacvlanMode>(link.mode),
+            .promiscuity = !ipvtap && (link.kind_flags & MACVLAN_FLAG_NOPROMISC) != 0
+                               ? Promiscuity::unchanged
+                               : Promiscuity::promiscuous,
+            .layer = ipvtap ? static_cast<IpvlanLayer>(link.mode) : IpvlanLayer::l2,
+            .mac = link.mac.value_or(MacAddress({})),
+            .mtu = link.mtu,
+            .queue_length = link.queue_length,
+            .broadcast_queue_length = link.broadcast_queue_length,
+            .allowed_macs = link.allowed_macs,
+            .up = link.has_flag(IFF_UP),
+            .record_id = id_in_alias(link.alias),
+            .group = link.group};
+}
+
+void expect_done(Netlink& netlink, const Netlink::Answer& answer, const std::string& operation,
+                 const InterfaceSpec& spec, const Link& parent) {
+    if (answer.refusal) {
+        throw Error({.operation = operation,
+                     .cause = answer.refusal->text,
+                     .next_step = next_step(netlink, spec, parent, answer.refusal->code),
+                     .code = answer.refusal->code});
     }
-    return MacAddress(bytes);
 }
 
-// all: every link of the namespace, to name the parent.
-MacvtapDevice describe(rtnl_link* link, nl_cache* all) {
-    int32_t other_namespace = 0;
-    const bool parent_is_here = rtnl_link_get_link_netnsid(link, &other_namespace) < 0;
-    const RtnlLink parent(parent_is_here ? rtnl_link_get(all, rtnl_link_get_link(link)) : nullptr,
-                          rtnl_link_put);
-    const char* alias = rtnl_link_get_ifalias(link);
-    return {.name = rtnl_link_get_name(link),
-            .index = rtnl_link_get_ifindex(link),
-            .parent = parent ? rtnl_link_get_name(parent.get()) : "",
-            .mode = static_cast<MacvlanMode>(rtnl_link_macvtap_get_mode(link)),
-            .mac = hardware_address(link),
-            .mtu = rtnl_link_get_mtu(link),
-            .queue_length = rtnl_link_get_txqlen(link),
-            .up = (rtnl_link_get_flags(link) & IFF_UP) != 0,
-            .ours = alias != nullptr && alias == alias_mark};
-}
-
-const char* next_step(int code) {
-    switch (code) {
-    case EPERM:
-        return "needs CAP_NET_ADMIN: run as root";
-    case EBUSY:
-        return "the parent belongs to a bridge or bond, or has a passthru device";
-    case EINVAL:
-        return "a device in mode passthru shares its parent with no other";
-    case EADDRINUSE:
-        return "another station on the parent has this MAC address";
-    case EOPNOTSUPP:
-        return "the kernel has no macvtap: modprobe macvtap";
-    default:
-        return "";
+void put_macvtap(LinkRequest& request, const InterfaceSpec& spec) {
+    request.put(IFLA_MACVLAN_MODE, static_cast<uint32_t>(spec.mode()));
+    if (spec.promiscuity() == Promiscuity::unchanged) {
+        request.put(IFLA_MACVLAN_FLAGS, uint16_t{MACVLAN_FLAG_NOPROMISC});
+    }
+    if (spec.broadcast_queue_length()) {
+        request.put(IFLA_MACVLAN_BC_QUEUE_LEN, *spec.broadcast_queue_length());
+    }
+    if (!spec.allowed_macs().empty()) {
+        put_allowed_macs(request, spec.allowed_macs());
     }
 }
 
-[[noreturn]] void refuse(std::string operation, const Netlink::Refusal& refusal) {
-    throw Error({.operation = std::move(operation),
-                 .cause = refusal.text,
-                 .next_step = next_step(refusal.code),
-                 .code = refusal.code});
-}
-
-RtnlLink find_parent(Netlink& netlink, const InterfaceSpec& spec) {
-    RtnlLink parent = netlink.link(spec.parent());
-    if (!parent) {
-        throw Error({.operation = fmt::format("create macvtap on '{}'", spec.parent()),
-                     .cause = "no such interface",
-                     .next_step = "see `ip link`"});
-    }
-    if ((rtnl_link_get_flags(parent.get()) & IFF_LOOPBACK) != 0) {
-        throw Error({.operation = fmt::format("create macvtap on '{}'", spec.parent()),
-                     .cause = "the loopback interface carries no Ethernet",
-                     .next_step = "name an Ethernet interface"});
-    }
-    if (spec.mtu().value_or(0) > rtnl_link_get_mtu(parent.get())) {
-        throw Error({.operation = fmt::format("create macvtap on '{}'", spec.parent()),
-                     .cause = fmt::format("MTU {} is over the parent's {}", *spec.mtu(),
-                                          rtnl_link_get_mtu(parent.get())),
-                     .next_step = "lower it, or raise the parent's first"});
-    }
-    return parent;
-}
-
-RtnlLink request_for(const InterfaceSpec& spec, int parent_index) {
-    RtnlLink link(rtnl_link_macvtap_alloc(), rtnl_link_put);
-    rtnl_link_set_link(link.get(), parent_index);
-    rtnl_link_macvtap_set_mode(link.get(), static_cast<uint32_t>(spec.mode()));
-    rtnl_link_set_txqlen(link.get(), spec.queue_length());
+LinkRequest request_for(const InterfaceSpec& spec, const Link& parent, uint32_t id) {
+    LinkRequest request = LinkRequest::create();
+    request.put(IFLA_IFNAME, spec.name().value_or(automatic_name));
+    request.put(IFLA_LINK, static_cast<uint32_t>(parent.index));
+    request.put(IFLA_GROUP, id); // The alias cannot be given at creation; a crash may come before.
+    request.put(IFLA_TXQLEN, spec.queue_length());
     if (spec.mtu()) {
-        rtnl_link_set_mtu(link.get(), *spec.mtu());
+        request.put(IFLA_MTU, *spec.mtu());
     }
-    // Set at creation: udev's MACAddressPolicy then leaves it alone.
-    nl_addr* address = nl_addr_build(AF_LLC, spec.mac().bytes().data(), spec.mac().bytes().size());
-    rtnl_link_set_addr(link.get(), address);
-    nl_addr_put(address);
-    return link;
-}
-
-// The name is ours to choose where the spec has none: the first tlN that nobody has.
-std::string add_link(Netlink& netlink, const InterfaceSpec& spec, int parent_index) {
-    const RtnlLink link = request_for(spec, parent_index);
-    for (unsigned number = 0; number < name_tries_max; ++number) {
-        const std::string name = spec.name() ? *spec.name() : fmt::format("tl{}", number);
-        rtnl_link_set_name(link.get(), name.c_str());
-        const auto refusal = netlink.add_link(link.get());
-        if (!refusal) {
-            return name;
-        }
-        if (refusal->code != EEXIST || spec.name()) {
-            refuse(fmt::format("create macvtap '{}' on '{}'", name, spec.parent()), *refusal);
-        }
+    if (spec.kind() == DeviceKind::macvtap && spec.mode() != MacvlanMode::passthru) {
+        // At creation: udev's MACAddressPolicy then leaves it alone.
+        request.put(IFLA_ADDRESS, spec.mac() ? *spec.mac() : MacAddress::random());
     }
-    throw Error({.operation = fmt::format("create macvtap on '{}'", spec.parent()),
-                 .cause = fmt::format("tl0 to tl{} are all taken", name_tries_max - 1),
-                 .next_step = "choose a name"});
-}
-
-void change(Netlink& netlink, int index, rtnl_link* changes, const std::string& operation) {
-    const RtnlLink link = make_rtnl_link();
-    rtnl_link_set_ifindex(link.get(), index);
-    if (const auto refusal = netlink.change_link(link.get(), changes)) {
-        refuse(operation, *refusal);
+    const auto info = request.nest(IFLA_LINKINFO);
+    request.put(IFLA_INFO_KIND, to_text(spec.kind()));
+    const auto data = request.nest(IFLA_INFO_DATA);
+    switch (spec.kind()) {
+    case DeviceKind::macvtap:
+        put_macvtap(request, spec);
+        break;
+    case DeviceKind::ipvtap:
+        request.put(IFLA_IPVLAN_MODE, static_cast<uint16_t>(spec.layer()));
+        request.put(IFLA_IPVLAN_FLAGS, ipvtap_flags(spec.mode()));
+        break;
     }
+    return request;
 }
 
-void bring_up(Netlink& netlink, const std::string& name, int index) {
-    const RtnlLink changes = make_rtnl_link();
-    rtnl_link_set_flags(changes.get(), IFF_UP);
-    change(netlink, index, changes.get(), fmt::format("bring up '{}'", name));
+std::string creation_of(const InterfaceSpec& spec) {
+    const std::string name = spec.name() ? fmt::format(" '{}'", *spec.name()) : "";
+    return fmt::format("create {}{} on '{}'", to_text(spec.kind()), name, spec.parent());
 }
 
-void mark(Netlink& netlink, const MacvtapDevice& device, MulticastPolicy multicast) {
-    const RtnlLink changes = make_rtnl_link();
-    rtnl_link_set_ifalias(changes.get(), alias_mark.data());
-    // The address is the guest's: the host shall not speak IPv6 with it. In one request with
-    // IFF_UP this would come too late.
-    rtnl_link_inet6_set_addr_gen_mode(changes.get(), rtnl_link_inet6_str2addrgenmode("none"));
-    if (multicast == MulticastPolicy::all) {
-        rtnl_link_set_flags(changes.get(), IFF_ALLMULTI);
+bool has_ipv6() {
+    return access("/proc/sys/net/ipv6", F_OK) == 0;
+}
+
+std::optional<MacvtapDevice> find_recorded(Netlink& netlink, uint32_t id) {
+    const std::vector<MacvtapDevice> devices = list_macvtaps(netlink);
+    const auto found = std::ranges::find_if(
+        devices, [&](const MacvtapDevice& device) { return device.is_recorded_as(id); });
+    return found == devices.end() ? std::nullopt : std::optional(*found);
+}
+
+MacvtapDevice add_link(Netlink& netlink, const InterfaceSpec& spec, const Link& parent,
+                       uint32_t id) {
+    const auto answer = netlink.request(request_for(spec, parent, id));
+    expect_done(netlink, answer, creation_of(spec), spec, parent);
+    if (!answer.links.empty()) {
+        return describe(answer.links.front(), parent.name);
     }
-    change(netlink, device.index, changes.get(), fmt::format("mark '{}' as ours", device.name));
+    const auto made = find_recorded(netlink, id); // Before Linux 6.2 the kernel does not tell.
+    if (!made) {
+        throw Error({.operation = creation_of(spec), .cause = "somebody else deleted it at once"});
+    }
+    return *made;
 }
 
-void refuse_what_is_not_built(const InterfaceSpec& spec) {
-    const char* what = spec.kind() == DeviceKind::ipvtap           ? "kind ipvtap"
-                       : spec.mode() == MacvlanMode::source        ? "mode source"
-                       : spec.multicast() == MulticastPolicy::none ? "multicast policy none"
-                                                                   : nullptr;
-    if (what != nullptr) {
-        throw Error({.operation = fmt::format("create device on '{}'", spec.parent()),
-                     .cause = fmt::format("{} is not supported yet", what)});
+LinkRequest mark(int index, MulticastPolicy multicast, uint32_t id) {
+    LinkRequest request =
+        LinkRequest::change(index, multicast == MulticastPolicy::all ? IFF_ALLMULTI : 0);
+    request.put(IFLA_IFALIAS, device_alias(id));
+    request.put(IFLA_GROUP, uint32_t{0});
+    if (has_ipv6()) { // The address is the guest's: the host shall not speak IPv6 with it.
+        const auto families = request.nest(IFLA_AF_SPEC);
+        const auto inet6 = request.nest(AF_INET6);
+        request.put(IFLA_INET6_ADDR_GEN_MODE, addr_gen_mode_none);
+    }
+    return request;
+}
+
+MacvtapDevice describe(Netlink& netlink, const Link& link) {
+    const auto parent = link.parent_is_elsewhere ? std::nullopt : netlink.link(link.parent_index);
+    return describe(link, parent ? parent->name : "");
+}
+
+MacvtapDevice find_macvtap(Netlink& netlink, int index, const std::string& operation) {
+    const auto link = netlink.link(index);
+    if (!link) {
+        throw Error({.operation = operation, .cause = "somebody else deleted it at once"});
+    }
+    return describe(netlink, *link);
+}
+
+void delete_link(Netlink& netlink, int index, const std::string& name) {
+    const auto refusal = netlink.request(LinkRequest::remove(index)).refusal;
+    if (refusal && refusal->code != ENODEV) {
+        throw Error({.operation = fmt::format("delete macvtap '{}'", name),
+                     .cause = refusal->text,
+                     .next_step = refusal->code == EPERM ? "run as root" : "",
+                     .code = refusal->code});
     }
 }
 
 } // namespace
 
 std::vector<MacvtapDevice> list_macvtaps(Netlink& netlink) {
-    const RtnlLinkCache all = netlink.links();
+    const std::vector<Link> links = netlink.links();
+    std::map<int, std::string> names;
+    for (const Link& link : links) {
+        names.emplace(link.index, link.name);
+    }
     std::vector<MacvtapDevice> devices;
-    for (nl_object* entry = nl_cache_get_first(all.get()); entry != nullptr;
-         entry = nl_cache_get_next(entry)) {
-        auto* link = reinterpret_cast<rtnl_link*>(entry);
+    for (const Link& link : links) {
         if (is_macvtap(link)) {
-            devices.push_back(describe(link, all.get()));
+            devices.push_back(
+                describe(link, link.parent_is_elsewhere ? "" : names[link.parent_index]));
         }
     }
     return devices;
 }
 
 MacvtapDevice find_macvtap(Netlink& netlink, const std::string& name) {
-    const RtnlLinkCache all = netlink.links();
-    const RtnlLink link(rtnl_link_get_by_name(all.get(), name.c_str()), rtnl_link_put);
-    if (!link || !is_macvtap(link.get())) {
+    check_interface_name(name);
+    const auto link = netlink.link(name);
+    if (!link || !is_macvtap(*link)) {
         throw Error({.operation = fmt::format("find macvtap '{}'", name),
                      .cause = link ? "the interface is no macvtap" : "no such interface",
                      .next_step = "see `tapline list`"});
     }
-    return describe(link.get(), all.get());
+    return describe(netlink, *link);
+}
+
+MacvtapDevice find_our_macvtap(Netlink& netlink, const std::string& name,
+                               const std::string& operation) {
+    MacvtapDevice device = find_macvtap(netlink, name);
+    if (!device.ours()) {
+        throw Error({.operation = fmt::format("{} macvtap '{}'", operation, name),
+                     .cause = "tapline did not create it",
+                     .next_step = "use ip link"});
+    }
+    return device;
 }
 
 void delete_macvtap(Netlink& netlink, const MacvtapDevice& device) {
-    const RtnlLink link = make_rtnl_link();
-    if (device.index != 0) {
-        rtnl_link_set_ifindex(link.get(), device.index);
-    } else {
-        rtnl_link_set_name(link.get(), device.name.c_str());
-    }
-    const auto refusal = netlink.delete_link(link.get());
-    if (refusal && refusal->code != ENODEV) {
-        refuse(fmt::format("delete macvtap '{}'", device.name), *refusal);
+    delete_link(netlink, device.index, device.name);
+    if (device.record_id) {
+        erase_device_record(*device.record_id);
     }
 }
 
 OwnedMacvtap OwnedMacvtap::create(Netlink& netlink, const InterfaceSpec& spec) {
-    refuse_what_is_not_built(spec);
-    const RtnlLink parent = find_parent(netlink, spec);
-    const int parent_index = rtnl_link_get_ifindex(parent.get());
-    const std::string name = add_link(netlink, spec, parent_index);
-    OwnedMacvtap owned(netlink, {.name = name, .mac = spec.mac()}); // Owned before it is known.
-    owned.device_ = find_macvtap(netlink, name);
-    mark(netlink, owned.device_, spec.multicast());
-    bring_up(netlink, name, owned.device_.index);
-    if ((rtnl_link_get_flags(parent.get()) & IFF_UP) == 0) { // Last: nothing would undo it.
-        bring_up(netlink, spec.parent(), parent_index);
+    const Link parent = find_parent(netlink, spec);
+    OwnedMacvtap owned(netlink, DeviceRecord::create(spec.parent()));
+    const uint32_t id = owned.record_.id();
+    owned.device_ = add_link(netlink, spec, parent, id);
+    const MacvtapDevice& device = owned.device_;
+    expect_done(netlink, netlink.request(mark(device.index, spec.multicast(), id)),
+                fmt::format("mark '{}' as ours", device.name), spec, parent);
+    expect_done(netlink, netlink.request(LinkRequest::change(device.index, IFF_UP)),
+                fmt::format("bring up '{}'", device.name), spec, parent);
+    if (!parent.has_flag(IFF_UP)) { // Last: nothing would undo it.
+        expect_done(netlink, netlink.request(LinkRequest::change(parent.index, IFF_UP)),
+                    fmt::format("bring up '{}'", spec.parent()), spec, parent);
     }
-    owned.device_ = find_macvtap(netlink, name);
+    owned.device_ = find_macvtap(netlink, device.index, creation_of(spec));
     return owned;
 }
 
 OwnedMacvtap::OwnedMacvtap(OwnedMacvtap&& other) noexcept
-    : netlink_(std::exchange(other.netlink_, nullptr)), device_(std::move(other.device_)) {}
+    : netlink_(std::exchange(other.netlink_, nullptr)),
+      record_(std::move(other.record_)),
+      device_(std::move(other.device_)) {}
+
+void OwnedMacvtap::keep() {
+    record_.keep();
+    netlink_ = nullptr;
+}
 
 OwnedMacvtap::~OwnedMacvtap() {
     if (netlink_ == nullptr) {
         return;
     }
     try {
-        delete_macvtap(*netlink_, device_);
-    } catch (const Error&) { // A destructor has nobody to tell; `tapline list` shows what is left.
+        if (device_.index == 0) { // Refused, or made and then not found.
+            device_ = find_recorded(*netlink_, record_.id()).value_or(MacvtapDevice{});
+        }
+        if (device_.index != 0) {
+            delete_link(*netlink_, device_.index, device_.name);
+        }
+        record_.erase();
+    } catch (const Error&) { // A destructor has nobody to tell; `tapline reconcile` will.
     }
 }
 

@@ -15,7 +15,6 @@
 namespace tapline {
 namespace {
 
-using Message = std::unique_ptr<nl_msg, decltype(&nlmsg_free)>;
 using Callbacks = std::unique_ptr<nl_cb, decltype(&nl_cb_put)>;
 
 [[noreturn]] void fail(const char* operation, int libnl_code) {
@@ -50,35 +49,37 @@ std::string extended_acknowledgement(const nlmsgerr* answer) {
             strnlen(static_cast<const char*>(nla_data(text)), static_cast<size_t>(nla_len(text)))};
 }
 
-struct Answer {
+// What the callbacks of one exchange gather.
+struct Exchange {
+    Netlink::Answer answer;
     bool done = false;
-    std::optional<Netlink::Refusal> refusal;
 };
 
-int on_refusal(sockaddr_nl*, nlmsgerr* answer, void* context) {
-    const int code = -answer->error;
+int on_refusal(sockaddr_nl*, nlmsgerr* error, void* context) {
+    const int code = -error->error;
     std::string text = std::generic_category().message(code);
-    if (const std::string why = extended_acknowledgement(answer); !why.empty()) {
+    if (const std::string why = extended_acknowledgement(error); !why.empty()) {
         text += ", " + why;
     }
-    *static_cast<Answer*>(context) = {.done = true, .refusal = {{.code = code, .text = text}}};
+    auto& exchange = *static_cast<Exchange*>(context);
+    exchange.answer.refusal = {.code = code, .text = text};
+    exchange.done = true;
     return NL_STOP;
 }
 
-int on_acknowledgement(nl_msg*, void* context) {
-    static_cast<Answer*>(context)->done = true;
+int on_end(nl_msg*, void* context) {
+    static_cast<Exchange*>(context)->done = true;
     return NL_STOP;
+}
+
+int on_message(nl_msg* message, void* context) {
+    if (auto link = parse_link(nlmsg_hdr(message))) {
+        static_cast<Exchange*>(context)->answer.links.push_back(std::move(*link));
+    }
+    return NL_OK;
 }
 
 } // namespace
-
-RtnlLink make_rtnl_link() {
-    RtnlLink link(rtnl_link_alloc(), rtnl_link_put);
-    if (!link) {
-        throw std::bad_alloc();
-    }
-    return link;
-}
 
 Netlink Netlink::open() {
     Socket socket(nl_socket_alloc(), nl_socket_free);
@@ -93,60 +94,47 @@ Netlink Netlink::open() {
     return Netlink(std::move(socket));
 }
 
-RtnlLink Netlink::link(const std::string& name) {
-    rtnl_link* found = nullptr;
-    const int result = rtnl_link_get_kernel(socket_.get(), 0, name.c_str(), &found);
-    if (result < 0 && result != -NLE_NODEV && result != -NLE_OBJ_NOTFOUND) {
-        fail("read a link over netlink", result);
-    }
-    return {result < 0 ? nullptr : found, rtnl_link_put};
-}
-
-RtnlLinkCache Netlink::links() {
-    nl_cache* cache = nullptr;
-    if (const int result = rtnl_link_alloc_cache(socket_.get(), AF_UNSPEC, &cache); result < 0) {
-        fail("list links over netlink", result);
-    }
-    return {cache, nl_cache_free};
-}
-
-std::optional<Netlink::Refusal> Netlink::add_link(rtnl_link* link) {
-    nl_msg* message = nullptr;
-    const int built = rtnl_link_build_add_request(link, NLM_F_CREATE | NLM_F_EXCL, &message);
-    return request(message, built);
-}
-
-std::optional<Netlink::Refusal> Netlink::change_link(rtnl_link* link, rtnl_link* changes) {
-    nl_msg* message = nullptr;
-    const int built = rtnl_link_build_change_request(link, changes, 0, &message);
-    return request(message, built);
-}
-
-std::optional<Netlink::Refusal> Netlink::delete_link(rtnl_link* link) {
-    nl_msg* message = nullptr;
-    const int built = rtnl_link_build_delete_request(link, &message);
-    return request(message, built);
-}
-
-std::optional<Netlink::Refusal> Netlink::request(nl_msg* message, int build_result) {
-    if (build_result < 0) {
-        fail("build a netlink request", build_result);
-    }
-    const Message owned(message, nlmsg_free);
+Netlink::Answer Netlink::request(nl_msg* message) {
     if (const int result = nl_send_auto(socket_.get(), message); result < 0) {
         fail("send a netlink request", result);
     }
     const Callbacks callbacks(nl_cb_alloc(NL_CB_DEFAULT), nl_cb_put);
-    Answer answer;
-    nl_cb_err(callbacks.get(), NL_CB_CUSTOM, on_refusal, &answer);
-    nl_cb_set(callbacks.get(), NL_CB_ACK, NL_CB_CUSTOM, on_acknowledgement, &answer);
-    while (!answer.done) {
+    Exchange exchange;
+    nl_cb_err(callbacks.get(), NL_CB_CUSTOM, on_refusal, &exchange);
+    nl_cb_set(callbacks.get(), NL_CB_ACK, NL_CB_CUSTOM, on_end, &exchange);
+    nl_cb_set(callbacks.get(), NL_CB_FINISH, NL_CB_CUSTOM, on_end, &exchange);
+    nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, on_message, &exchange);
+    while (!exchange.done) {
         const int result = nl_recvmsgs(socket_.get(), callbacks.get());
-        if (result < 0 && !answer.done) {
+        // A dump during which something changed lacks nothing that was there all the time.
+        if (result < 0 && result != -NLE_DUMP_INTR && !exchange.done) {
             fail("read the answer to a netlink request", result);
         }
     }
-    return answer.refusal;
+    return std::move(exchange.answer);
+}
+
+std::optional<Link> Netlink::only_link(const LinkRequest& request) {
+    Answer answer = this->request(request);
+    if (answer.refusal && answer.refusal->code != ENODEV) {
+        throw Error({.operation = "read a link over netlink",
+                     .cause = answer.refusal->text,
+                     .code = answer.refusal->code});
+    }
+    if (answer.refusal || answer.links.empty()) {
+        return std::nullopt;
+    }
+    return std::move(answer.links.front());
+}
+
+std::vector<Link> Netlink::links() {
+    Answer answer = request(LinkRequest::get_all());
+    if (answer.refusal) {
+        throw Error({.operation = "list links over netlink",
+                     .cause = answer.refusal->text,
+                     .code = answer.refusal->code});
+    }
+    return std::move(answer.links);
 }
 
 } // namespace tapline

@@ -5,14 +5,42 @@
 #include "backend/interface_spec.h"
 #include "backend/macvtap_device.h"
 
+#include <string>
+#include <vector>
+
 namespace tapline {
 
-// Opens the node of exactly this device: /dev/tapN where that is it, else a node made for the
-// moment of opening. /dev is shared by all network namespaces, so /dev/tapN may be missing or
-// belong to a device of the same index in another one.
-UniqueFd open_tap_node(const MacvtapDevice& device);
+class TapNode {
+public:
+    // Throws Error where sysfs does not show the device.
+    static TapNode of(const MacvtapDevice& device);
 
-// Throws Error where /dev/tapN is not this device's node.
-void set_tap_node_owner(const MacvtapDevice& device, const Owner& owner);
+    // Opens /dev/tapN where that is this device's node, else one made for the moment of opening:
+    // /dev is shared by all network namespaces, so /dev/tapN may be missing, as in a container, or
+    // belong to a device of the same index in another one. Never opens anything else.
+    UniqueFd open() const;
+
+    // Throws Error where /dev/tapN is not this device's node.
+    void set_owner(const Owner& owner) const;
+    void set_mode(mode_t mode) const;
+
+    dev_t number() const { return number_; }
+    const std::string& device_name() const { return device_name_; }
+
+private:
+    TapNode(const MacvtapDevice& device, dev_t number);
+    UniqueFd open_private() const;
+    UniqueFd look_at_path(const std::string& operation) const;
+
+    std::string device_name_;
+    std::string path_; // /dev/tapN
+    dev_t number_;
+};
+
+// Gives /dev/tapN the owner and permissions the spec asks for, if it does.
+void grant_node(const MacvtapDevice& device, const InterfaceSpec& spec);
+
+// Paths of nodes that processes killed while opening one left in /dev.
+std::vector<std::string> find_left_nodes();
 
 } // namespace tapline

@@ -1,7 +1,6 @@
 #include "backend/tap_queue.h"
 
 #include "backend/base/error.h"
-#include "backend/tap_node.h"
 
 #include <fmt/format.h>
 #include <linux/if.h>
@@ -53,13 +52,13 @@ void lift_send_limit(int fd) {
 
 } // namespace
 
-TapQueue TapQueue::open(const MacvtapDevice& device) {
-    TapQueue queue(open_tap_node(device));
+TapQueue TapQueue::open(const TapNode& node) {
+    TapQueue queue(node.open());
     ifreq request{}; // The name is ignored: the node decides the device.
     request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
     set(queue.fd(), TUNSETIFF, &request, "flags");
-    if (const std::string name = queue.device_name(); name != device.name) {
-        throw Error({.operation = fmt::format("open a queue of '{}'", device.name),
+    if (const std::string name = queue.device_name(); name != node.device_name()) {
+        throw Error({.operation = fmt::format("open a queue of '{}'", node.device_name()),
                      .cause = fmt::format("its node belongs to '{}'", name)});
     }
     lift_send_limit(queue.fd());
@@ -139,9 +138,10 @@ void TapQueue::set_attached(bool attached) {
 }
 
 std::vector<TapQueue> open_queues(const MacvtapDevice& device, uint16_t count) {
+    const TapNode node = TapNode::of(device);
     std::vector<TapQueue> queues;
     for (uint16_t i = 0; i < count; ++i) {
-        queues.push_back(TapQueue::open(device));
+        queues.push_back(TapQueue::open(node));
     }
     return queues;
 }

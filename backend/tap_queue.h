@@ -3,7 +3,7 @@
 #pragma once
 
 #include "backend/base/unique_fd.h"
-#include "backend/macvtap_device.h"
+#include "backend/tap_node.h"
 
 #include <cstdint>
 #include <string>
@@ -15,7 +15,7 @@ enum class VnetHeader : int { legacy = 10, v1 = 12 }; // Bytes in front of each 
 
 class TapQueue {
 public:
-    static TapQueue open(const MacvtapDevice& device);
+    static TapQueue open(const TapNode& node);
     // Takes over a tap queue another process opened. Throws Error for any other kind of fd.
     static TapQueue adopt(UniqueFd fd);
 

@@ -51,11 +51,6 @@ std::vector<UniqueFd> inherited_fds(const std::string& text) {
     return fds;
 }
 
-bool describes_new_device(const InterfaceText& text) {
-    return text.name || text.mac || text.mode || text.kind || text.mtu || text.queue_length ||
-           text.multicast || text.owner || !text.allow.empty();
-}
-
 void exactly_one(std::initializer_list<bool> given, const char* choices) {
     if (std::count(given.begin(), given.end(), true) != 1) {
         throw UsageError(fmt::format("needs exactly one of {}", choices));
@@ -77,6 +72,7 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
     command_line.value("socket-path", "PATH", "Listen for the front end there", socket_path);
     command_line.value("fd", "N", "Use this listening or connected socket instead", fd);
     add_interface_options(command_line, text);
+    const NetworkNamespaceOption network_namespace(command_line);
     command_line.value("device", "NAME", "Use this macvtap, and leave it, instead of making one",
                        device);
     command_line.value("tap-fds", "N[,N...]", "Use these opened tap queues, one a queue pair",
@@ -85,10 +81,9 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
                       json_status);
     command_line.flag("print-capabilities", "Print what this backend is, as JSON, and exit",
                       print_capabilities);
-    if (const auto rest = command_line.parse(arguments); !rest.empty()) {
-        throw UsageError(fmt::format("'{}' is no option", rest.front()));
-    }
-    PumpOptions options{.front_end = {},
+    command_line.parse_options(arguments);
+    PumpOptions options{.network_namespace = network_namespace,
+                        .front_end = {},
                         .tap_queues = std::vector<UniqueFd>(),
                         .json_status = json_status,
                         .print_capabilities = print_capabilities};
@@ -98,7 +93,7 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
     exactly_one({socket_path.has_value(), fd.has_value()}, "--socket-path and --fd");
     exactly_one({text.parent.has_value(), device.has_value(), tap_fds.has_value()},
                 "--parent, --device and --tap-fds");
-    if (!text.parent && describes_new_device(text)) {
+    if (!text.parent && text.describes_device()) {
         throw UsageError("what a device shall be can only be said with --parent");
     }
     if (tap_fds && text.queues) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "backend/base/unique_fd.h"
-#include "backend/interface_spec.h"
+#include "backend/interface_options.h"
 
 #include <cstdint>
 #include <string>
@@ -17,6 +17,7 @@ struct PumpOptions {
         uint16_t queue_pairs;
     };
 
+    NetworkNamespaceOption network_namespace;
     std::variant<std::string, UniqueFd> front_end; // Path or socket.
     std::variant<InterfaceSpec, ExistingDevice, std::vector<UniqueFd>> tap_queues; // Last: opened.
     bool json_status;

@@ -5,7 +5,6 @@
 #include "backend/base/program.h"
 #include "backend/json.h"
 #include "backend/link_watch.h"
-#include "backend/tap_node.h"
 #include "backend/tap_queue.h"
 #include "iouring/pump_options.h"
 #include "iouring/server.h"
@@ -33,9 +32,7 @@ struct HostSide {
 void set_up(HostSide& host, const InterfaceSpec& spec) {
     host.made.emplace(OwnedMacvtap::create(host.netlink, spec));
     const MacvtapDevice& device = host.made->device();
-    if (spec.owner()) {
-        set_tap_node_owner(device, *spec.owner());
-    }
+    grant_node(device, spec);
     host.queues = open_queues(device, spec.queue_pairs());
     host.facts = to_json(device);
 }
@@ -100,6 +97,7 @@ int run(const std::vector<std::string>& arguments) {
     const auto on_interrupt = loop.on_signal(SIGINT, [&] { loop.quit(); });
     const auto on_hang_up = loop.on_signal(SIGHUP, [&] { loop.quit(); });
 
+    options.network_namespace.enter();
     FrontEnds front_ends = open_front_ends(options);
     HostSide host;
     std::visit([&](auto& source) { set_up(host, source); }, options.tap_queues);

@@ -15,17 +15,17 @@ int create_verb(const Arguments& arguments) {
     bool json = false;
     CommandLine command_line("", "Create a macvtap device that outlives this command.");
     add_interface_options(command_line, text);
+    const NetworkNamespaceOption network_namespace(command_line);
     command_line.flag("json", "Print the device as JSON", json);
     command_line.parse_options(arguments);
     if (!text.parent) {
         throw UsageError("create needs --parent IF");
     }
     const InterfaceSpec spec = InterfaceSpec::parse(text);
+    network_namespace.enter();
     Netlink netlink = Netlink::open();
     OwnedMacvtap owned = OwnedMacvtap::create(netlink, spec);
-    if (spec.owner()) {
-        set_tap_node_owner(owned.device(), *spec.owner());
-    }
+    grant_node(owned.device(), spec);
     // Whoever cannot be told its name shall not have the device.
     print("{}\n", json ? to_line(to_json(owned.device())) : owned.device().name);
     owned.keep();

@@ -1,32 +1,66 @@
-#include "backend/base/command_line.h"
 #include "backend/base/output.h"
+#include "backend/interface_options.h"
 #include "backend/json.h"
 #include "backend/macvtap_device.h"
 #include "backend/verbs/verbs.h"
 
 #include <nlohmann/json.hpp>
 
+#include <map>
+
 namespace tapline {
 namespace {
 
-std::string as_json(const std::vector<MacvtapDevice>& devices) {
+// A device and who answers for it.
+struct Row {
+    MacvtapDevice device;
+    const RecordedDevice* record; // Null where there is none.
+};
+
+std::string owner_text(const RecordedDevice* record) {
+    if (record == nullptr) {
+        return "unknown";
+    }
+    switch (record->state) {
+    case RecordState::owned:
+        return fmt::format("{} ({})", record->program, record->pid);
+    case RecordState::kept:
+        return "-";
+    case RecordState::abandoned:
+        return "died";
+    }
+    return {};
+}
+
+nlohmann::ordered_json owner_json(const RecordedDevice* record) {
+    if (record != nullptr && record->state == RecordState::owned) {
+        return {{"program", record->program}, {"pid", record->pid}};
+    }
+    return record != nullptr && record->state == RecordState::kept
+               ? nlohmann::ordered_json(nullptr)
+               : nlohmann::ordered_json(record == nullptr ? "unknown" : "died");
+}
+
+std::string as_json(const std::vector<Row>& rows) {
     auto array = nlohmann::ordered_json::array();
-    for (const MacvtapDevice& device : devices) {
-        array.push_back(to_json(device));
+    for (const Row& row : rows) {
+        array.push_back(to_json(row.device));
+        array.back()["owner"] = owner_json(row.record);
     }
     return to_line(array) + '\n';
 }
 
-std::string as_table(const std::vector<MacvtapDevice>& devices) {
-    constexpr auto row = "{:<15} {:<15} {:<8} {:<17} {:>5} {:>6} {}\n";
+std::string as_table(const std::vector<Row>& rows) {
+    constexpr auto columns = "{:<15} {:<15} {:<8} {:<17} {:>5} {:>6} {:<5} {}\n";
     std::string text;
-    if (!devices.empty()) {
-        text = fmt::format(row, "DEVICE", "PARENT", "MODE", "MAC", "MTU", "QUEUE", "STATE");
+    if (!rows.empty()) {
+        text = fmt::format(columns, "DEVICE", "PARENT", "MODE", "MAC", "MTU", "QUEUE", "STATE",
+                           "OWNER");
     }
-    for (const MacvtapDevice& device : devices) {
-        text +=
-            fmt::format(row, device.name, device.parent, to_text(device.mode), device.mac.text(),
-                        device.mtu, device.queue_length, device.up ? "up" : "down");
+    for (const auto& [device, record] : rows) {
+        text += fmt::format(columns, device.name, device.parent, to_text(device.mode),
+                            device.mac.text(), device.mtu, device.queue_length,
+                            device.up ? "up" : "down", owner_text(record));
     }
     return text;
 }
@@ -36,12 +70,25 @@ std::string as_table(const std::vector<MacvtapDevice>& devices) {
 int list_verb(const Arguments& arguments) {
     bool json = false;
     CommandLine command_line("", "List the devices that tapline created.");
+    const NetworkNamespaceOption network_namespace(command_line);
     command_line.flag("json", "Print them as a JSON array", json);
     command_line.parse_options(arguments);
+    network_namespace.enter();
     Netlink netlink = Netlink::open();
-    std::vector<MacvtapDevice> devices = list_macvtaps(netlink);
-    std::erase_if(devices, [](const MacvtapDevice& device) { return !device.ours; });
-    print_text(json ? as_json(devices) : as_table(devices));
+    const std::vector<RecordedDevice> records = read_device_records();
+    std::map<uint32_t, const RecordedDevice*> by_id;
+    for (const RecordedDevice& record : records) {
+        by_id[record.id] = &record;
+    }
+    std::vector<Row> rows;
+    for (MacvtapDevice& device : list_macvtaps(netlink)) {
+        if (device.ours()) {
+            const auto record = by_id.find(*device.record_id);
+            rows.push_back({.device = std::move(device),
+                            .record = record == by_id.end() ? nullptr : record->second});
+        }
+    }
+    print_text(json ? as_json(rows) : as_table(rows));
     return 0;
 }
 

@@ -17,9 +17,13 @@
 namespace tapline {
 namespace {
 
-constexpr Verb verbs[] = {{"create", "create a macvtap device", create_verb},
-                          {"delete", "delete devices", delete_verb},
-                          {"list", "list devices", list_verb}};
+constexpr Verb verbs[] = {
+    {"create", "create a macvtap device", create_verb},
+    {"delete", "delete devices", delete_verb},
+    {"list", "list devices", list_verb},
+    {"allow", "change whose frames a device in mode source takes", allow_verb},
+    {"exec", "run a command with the queues of a device", exec_verb},
+    {"reconcile", "remove what killed processes left", reconcile_verb}};
 
 std::string usage() {
     return "Usage: tapline VERB [OPTION...]\n\n" + help_of(verbs) +

@@ -8,5 +8,8 @@ namespace tapline {
 int create_verb(const Arguments& arguments);
 int delete_verb(const Arguments& arguments);
 int list_verb(const Arguments& arguments);
+int reconcile_verb(const Arguments& arguments);
+int allow_verb(const Arguments& arguments);
+int exec_verb(const Arguments& arguments);
 
 } // namespace tapline

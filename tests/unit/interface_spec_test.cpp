@@ -27,7 +27,7 @@ TEST(InterfaceSpec, DefaultsAreThoseOfTheManual) {
     const InterfaceSpec spec = InterfaceSpec::parse({.parent = "eth0"});
     EXPECT_EQ(spec.parent(), "eth0");
     EXPECT_EQ(spec.name(), std::nullopt);
-    EXPECT_TRUE(spec.mac().text().starts_with("52:54:00:"));
+    EXPECT_EQ(spec.mac(), std::nullopt);
     EXPECT_EQ(spec.mode(), MacvlanMode::bridge);
     EXPECT_EQ(spec.kind(), DeviceKind::macvtap);
     EXPECT_EQ(spec.mtu(), std::nullopt);
@@ -193,12 +193,13 @@ INSTANTIATE_TEST_SUITE_P(
     People, InterfaceSpecRefused,
     testing::Values(
         Refused{[](InterfaceText& spec) { spec.owner = "no-such-user"; },
-                "read owner 'no-such-user': no user 'no-such-user' (write USER or USER:GROUP)"},
+                "read owner 'no-such-user': no user 'no-such-user' (write USER or USER:GROUP, "
+                "names or numbers)"},
         Refused{[](InterfaceText& spec) { spec.owner = ":root"; },
-                "read owner ':root': no user '' (write USER or USER:GROUP)"},
+                "read owner ':root': no user '' (write USER or USER:GROUP, names or numbers)"},
         Refused{[](InterfaceText& spec) { spec.owner = "root:no-such-group"; },
                 "read owner 'root:no-such-group': no group 'no-such-group' (write USER or "
-                "USER:GROUP)"}));
+                "USER:GROUP, names or numbers)"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Addresses, InterfaceSpecRefused,
@@ -213,10 +214,49 @@ INSTANTIATE_TEST_SUITE_P(
                 "read MAC address 'ff:ff:ff:ff:ff:ff': a multicast address cannot "
                 "belong to one guest (write it as 52:54:00:12:34:56)"},
         Refused{[](InterfaceText& spec) { spec.allow = {"52:54:00:00:00:01"}; },
-                "read allowed MAC addresses: mode bridge has no list of them (leave out --allow)"},
+                "use --allow: mode bridge has no list of allowed MAC addresses (leave it out)"},
+        Refused{[](InterfaceText& spec) {
+                    spec.mode = "source";
+                    spec.allow = {"52:54:00:00:00:01", "52:54:00:00:00:01"};
+                },
+                "allow MAC address '52:54:00:00:00:01': it is named twice"},
+        Refused{[](InterfaceText& spec) {
+                    spec.mode = "source";
+                    for (int i = 0; i < 257; ++i) {
+                        spec.allow.push_back(MacAddress::random().text());
+                    }
+                },
+                "allow 257 MAC addresses: a device takes at most 256"},
         Refused{[](InterfaceText& spec) { spec.mode = "passthru"; },
-                "give MAC address '52:54:00:12:34:56': a device in mode passthru has its parent's "
-                "address (leave out --mac)"}));
+                "use --mac: a device in mode passthru has its parent's address (leave it out)"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Combinations, InterfaceSpecRefused,
+    testing::Values(
+        Refused{[](InterfaceText& spec) { spec.kind = "ipvtap"; },
+                "use --mac: a device of kind ipvtap has its parent's address (leave it out)"},
+        Refused{[](InterfaceText& spec) {
+                    spec.mac.reset();
+                    spec.kind = "ipvtap";
+                    spec.mode = "passthru";
+                },
+                "use --mode: an ipvtap has no mode passthru (leave it out)"},
+        Refused{[](InterfaceText& spec) {
+                    spec.mac.reset();
+                    spec.kind = "ipvtap";
+                    spec.broadcast_queue_length = "5";
+                },
+                "use --broadcast-queue-length: an ipvtap has no such queue (leave it out)"},
+        Refused{[](InterfaceText& spec) { spec.layer = "l3"; },
+                "use --layer: only an ipvtap has one (leave it out)"},
+        Refused{[](InterfaceText& spec) { spec.nopromisc = true; },
+                "use --nopromisc: mode bridge leaves its parent as it is (leave it out)"},
+        Refused{[](InterfaceText& spec) { spec.node_mode = "888"; },
+                "read node mode '888': not an octal number from 0 to 777 (for example 660)"},
+        Refused{[](InterfaceText& spec) { spec.node_mode = "7777"; },
+                "read node mode '7777': not an octal number from 0 to 777 (for example 660)"},
+        Refused{[](InterfaceText& spec) { spec.broadcast_queue_length = "0"; },
+                "read broadcast queue length '0': not a number from 1 to 65536"}));
 
 } // namespace
 } // namespace tapline

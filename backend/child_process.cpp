@@ -1,0 +1,149 @@
+#include "backend/child_process.h"
+
+#include "backend/base/error.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <pwd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <csignal>
+
+namespace tapline {
+namespace {
+
+constexpr int groups_max = 65536; // NGROUPS_MAX
+
+// What stopped the child before it became the command.
+struct Failure {
+    enum class Step : int { groups, group, user, descriptors, execute } step;
+    int code;
+};
+
+const char* to_text(Failure::Step step) {
+    switch (step) {
+    case Failure::Step::groups:
+    case Failure::Step::group:
+    case Failure::Step::user:
+        return "become the user";
+    case Failure::Step::descriptors:
+        return "hand over descriptors";
+    case Failure::Step::execute:
+        return "execute";
+    }
+    return "start";
+}
+
+// From fork to exec: system calls only.
+Failure become(const Command& command, char* const* argv) {
+    const auto failed = [](Failure::Step step) { return Failure{step, errno}; };
+    if (const Account* account = command.account) {
+        if (setgroups(account->groups.size(), account->groups.data()) < 0) {
+            return failed(Failure::Step::groups);
+        }
+        if (setresgid(account->group, account->group, account->group) < 0) {
+            return failed(Failure::Step::group);
+        }
+        if (setresuid(account->user, account->user, account->user) < 0) {
+            return failed(Failure::Step::user);
+        }
+    }
+    if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0) {
+        return failed(Failure::Step::descriptors);
+    }
+    for (const int fd : command.fds) {
+        if (fcntl(fd, F_SETFD, 0) < 0) {
+            return failed(Failure::Step::descriptors);
+        }
+    }
+    (void)std::signal(SIGPIPE, SIG_DFL); // An ignored one would stay ignored.
+    execvp(argv[0], argv);
+    return failed(Failure::Step::execute);
+}
+
+std::vector<gid_t> groups_of(const passwd& entry) {
+    std::vector<gid_t> groups(64);
+    int count = static_cast<int>(groups.size());
+    while (getgrouplist(entry.pw_name, entry.pw_gid, groups.data(), &count) < 0 &&
+           count <= groups_max) {
+        groups.resize(static_cast<size_t>(count));
+    }
+    groups.resize(static_cast<size_t>(count));
+    return groups;
+}
+
+} // namespace
+
+Account Account::find(const std::string& text) {
+    const passwd* entry = getpwnam(text.c_str());
+    uid_t number = 0;
+    const auto [stop, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (entry == nullptr && failure == std::errc{} && stop == text.data() + text.size()) {
+        entry = getpwuid(number);
+    }
+    if (entry == nullptr) {
+        throw Error({.operation = fmt::format("run as user '{}'", text),
+                     .cause = "no such user",
+                     .next_step = "see `getent passwd`"});
+    }
+    return {.name = entry->pw_name,
+            .user = entry->pw_uid,
+            .group = entry->pw_gid,
+            .groups = groups_of(*entry)};
+}
+
+ChildProcess ChildProcess::start(const Command& command) {
+    std::vector<std::string> words = command.arguments;
+    std::vector<char*> argv;
+    std::ranges::transform(words, std::back_inserter(argv),
+                           [](std::string& s) { return s.data(); });
+    argv.push_back(nullptr);
+
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) < 0) {
+        throw Error::from_errno("start a command");
+    }
+    const UniqueFd told(ends[0]);
+    UniqueFd tells(ends[1]);
+    const pid_t pid = fork();
+    if (pid < 0) {
+        throw Error::from_errno("start a command");
+    }
+    if (pid == 0) {
+        const Failure failure = become(command, argv.data());
+        (void)!write(tells.get(), &failure, sizeof failure);
+        _exit(1);
+    }
+    tells.reset();
+    ChildProcess child(pid, UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))));
+    Failure failure{};
+    if (read(told.get(), &failure, sizeof failure) == sizeof failure) { // Nothing after an exec.
+        child.wait();
+        throw Error::from_errno(
+            fmt::format("{} '{}'", to_text(failure.step),
+                        failure.step == Failure::Step::execute || command.account == nullptr
+                            ? command.arguments.front()
+                            : command.account->name),
+            failure.code == ENOENT ? "it is not in PATH" : "", failure.code);
+    }
+    return child;
+}
+
+void ChildProcess::signal(int number) {
+    (void)kill(pid_, number); // It may have ended; until wait() its number is its own.
+}
+
+int ChildProcess::wait() {
+    int status = 0;
+    while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {}
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+} // namespace tapline

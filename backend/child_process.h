@@ -1,0 +1,48 @@
+// A command that runs as a child with chosen descriptors and, if asked, as another user.
+#pragma once
+
+#include "backend/base/unique_fd.h"
+
+#include <sys/types.h>
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace tapline {
+
+// A user with all groups, as login(1) would set them.
+struct Account {
+    std::string name;
+    uid_t user;
+    gid_t group;
+    std::vector<gid_t> groups;
+
+    // By name or number. Throws Error where there is none.
+    static Account find(const std::string& text);
+};
+
+struct Command {
+    std::vector<std::string> arguments; // The program first, looked for in PATH.
+    std::vector<int> fds;               // Inherited under their own numbers, beside 0 to 2.
+    const Account* account = nullptr;   // Null: the caller's.
+};
+
+class ChildProcess {
+public:
+    // Throws Error where the command cannot be executed.
+    static ChildProcess start(const Command& command);
+
+    int fd() const { return pidfd_.get(); } // Readable once it has ended.
+    void signal(int number);
+    // Waits for its end. Its exit code, 128 + N after signal N.
+    int wait();
+
+private:
+    ChildProcess(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+
+    pid_t pid_;
+    UniqueFd pidfd_;
+};
+
+} // namespace tapline

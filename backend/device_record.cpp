@@ -1,0 +1,210 @@
+#include "backend/device_record.h"
+
+#include "backend/base/error.h"
+#include "backend/network_namespace.h"
+
+#include "config.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <glib.h>
+#include <nlohmann/json.hpp>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string_view>
+
+namespace tapline {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr auto folder = TAPLINE_RUNSTATE "/devices";
+constexpr std::string_view alias_mark = "tapline ";
+constexpr std::string_view kept_suffix = ".kept";
+constexpr size_t record_bytes_max = 4096;
+
+std::string owned_path(uint32_t id) {
+    return fmt::format("{}/{:08x}", folder, id);
+}
+
+std::string kept_path(uint32_t id) {
+    return owned_path(id) + std::string(kept_suffix);
+}
+
+// Over every group an administrator would give: until its alias is set, a device is known by it.
+uint32_t random_id() {
+    constexpr uint32_t id_min = 1U << 30U;
+    std::random_device random;
+    return id_min | (random() & (id_min - 1));
+}
+
+std::optional<uint32_t> parse_id(std::string_view text) {
+    uint32_t id = 0;
+    const auto [stop, failure] = std::from_chars(text.data(), text.data() + text.size(), id, 16);
+    const bool whole = failure == std::errc{} && stop == text.data() + text.size();
+    return whole && text.size() == 8 ? std::optional(id) : std::nullopt;
+}
+
+// Whoever could write there could have others' devices deleted.
+void check_folder() {
+    struct stat facts {};
+    if (stat(folder, &facts) < 0) {
+        throw Error::from_errno(fmt::format("look at {}", folder));
+    }
+    if (facts.st_uid != 0 || (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        throw Error({.operation = fmt::format("record a device in {}", folder),
+                     .cause = "the folder is not root's alone",
+                     .next_step = fmt::format("rm -r {0}; install -d -m 755 {0}", folder)});
+    }
+}
+
+void make_folder() {
+    std::error_code failure;
+    if (fs::create_directories(folder, failure)) {
+        fs::permissions(TAPLINE_RUNSTATE, fs::perms(0755), failure);
+        fs::permissions(folder, fs::perms(0755), failure);
+    }
+    if (failure) {
+        throw Error({.operation = fmt::format("make folder {}", folder),
+                     .cause = failure.message(),
+                     .next_step = "run as root",
+                     .code = failure.value()});
+    }
+    check_folder();
+}
+
+void write_all(int fd, const std::string& text) {
+    if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+        throw Error::from_errno(fmt::format("write a device record in {}", folder));
+    }
+}
+
+// Appears under its name whole and locked, or not at all: it is written without a name.
+UniqueFd publish(const std::string& path, const std::string& parent) {
+    const nlohmann::ordered_json facts = {{"parent", parent},
+                                          {"network_namespace", current_network_namespace()},
+                                          {"program", g_get_prgname()},
+                                          {"pid", getpid()}};
+    UniqueFd file(::open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    if (!file || flock(file.get(), LOCK_EX | LOCK_NB) < 0) {
+        throw Error::from_errno(fmt::format("record a device in {}", folder));
+    }
+    write_all(file.get(),
+              facts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n');
+    const std::string unnamed = fmt::format("/proc/self/fd/{}", file.get());
+    if (linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) < 0) {
+        throw Error::from_errno(fmt::format("record a device in {}", path));
+    }
+    return file;
+}
+
+std::string read_start(int fd) {
+    std::string text(record_bytes_max, '\0');
+    const ssize_t length = pread(fd, text.data(), text.size(), 0);
+    text.resize(length > 0 ? static_cast<size_t>(length) : 0);
+    return text;
+}
+
+// Its owner may have kept or erased it while we waited for nothing.
+bool is_still_at(const std::string& path, int fd) {
+    struct stat by_path {};
+    struct stat by_fd {};
+    return stat(path.c_str(), &by_path) == 0 && fstat(fd, &by_fd) == 0 &&
+           by_path.st_ino == by_fd.st_ino && by_path.st_dev == by_fd.st_dev;
+}
+
+void read_facts(RecordedDevice& record, const std::string& text) {
+    try {
+        const auto facts = nlohmann::json::parse(text);
+        facts.at("parent").get_to(record.parent);
+        facts.at("program").get_to(record.program);
+        facts.at("pid").get_to(record.pid);
+        facts.at("network_namespace").get_to(record.network_namespace);
+    } catch (const nlohmann::json::exception&) { // One that was damaged is no less a record.
+    }
+}
+
+std::optional<RecordedDevice> read_record(const fs::path& path) {
+    const std::string name = path.filename();
+    const bool kept = name.ends_with(kept_suffix);
+    const auto id =
+        parse_id(std::string_view(name).substr(0, name.size() - (kept ? kept_suffix.size() : 0)));
+    UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!id || !file) {
+        return std::nullopt;
+    }
+    RecordedDevice record{.id = *id, .state = RecordState::kept};
+    read_facts(record, read_start(file.get()));
+    if (!kept) {
+        const bool abandoned = flock(file.get(), LOCK_EX | LOCK_NB) == 0;
+        if (abandoned && !is_still_at(path, file.get())) {
+            return std::nullopt;
+        }
+        record.state = abandoned ? RecordState::abandoned : RecordState::owned;
+        record.lock = abandoned ? std::move(file) : UniqueFd();
+    }
+    return record;
+}
+
+} // namespace
+
+DeviceRecord DeviceRecord::create(const std::string& parent) {
+    make_folder();
+    const uint32_t id = random_id();
+    return {id, publish(owned_path(id), parent)};
+}
+
+void DeviceRecord::keep() {
+    if (rename(owned_path(id_).c_str(), kept_path(id_).c_str()) < 0) {
+        throw Error::from_errno(fmt::format("keep device record {}", owned_path(id_)));
+    }
+    lock_.reset();
+}
+
+void DeviceRecord::erase() noexcept {
+    erase_device_record(id_);
+    lock_.reset();
+}
+
+std::vector<RecordedDevice> read_device_records() {
+    std::vector<RecordedDevice> records;
+    std::error_code missing; // Then nothing was recorded.
+    for (const auto& entry : fs::directory_iterator(folder, missing)) {
+        if (auto record = read_record(entry.path())) {
+            records.push_back(std::move(*record));
+        }
+    }
+    return records;
+}
+
+std::optional<RecordedDevice> read_device_record(uint32_t id) {
+    auto record = read_record(kept_path(id));
+    return record ? std::move(record) : read_record(owned_path(id));
+}
+
+void erase_device_record(uint32_t id) noexcept {
+    unlink(owned_path(id).c_str());
+    unlink(kept_path(id).c_str());
+}
+
+void restore_device_record(uint32_t id, const std::string& parent) {
+    make_folder();
+    (void)publish(kept_path(id), parent);
+}
+
+std::string device_alias(uint32_t id) {
+    return fmt::format("{}{:08x}", alias_mark, id);
+}
+
+std::optional<uint32_t> id_in_alias(const std::string& alias) {
+    return alias.starts_with(alias_mark)
+               ? parse_id(std::string_view(alias).substr(alias_mark.size()))
+               : std::nullopt;
+}
+
+} // namespace tapline

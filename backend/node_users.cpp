@@ -1,0 +1,47 @@
+#include "backend/node_users.h"
+
+#include "backend/tap_node.h"
+
+#include <sys/stat.h>
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+
+namespace tapline {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool has_open(const fs::path& process, dev_t number) {
+    std::error_code gone; // Or not ours to look into.
+    for (const auto& entry : fs::directory_iterator(process / "fd", gone)) {
+        struct stat facts {}; // Of the open file itself: its name may be anything.
+        if (stat(entry.path().c_str(), &facts) == 0 && S_ISCHR(facts.st_mode) &&
+            facts.st_rdev == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+} // namespace
+
+std::optional<NodeUser> find_node_user(const MacvtapDevice& device) {
+    const dev_t number = TapNode::of(device).number();
+    std::error_code unreadable;
+    for (const auto& entry : fs::directory_iterator("/proc", unreadable)) {
+        const std::string name = entry.path().filename();
+        NodeUser user{.program = {}, .pid = 0};
+        const auto [stop, failure] =
+            std::from_chars(name.data(), name.data() + name.size(), user.pid);
+        if (failure == std::errc{} && stop == name.data() + name.size() &&
+            has_open(entry.path(), number)) {
+            std::getline(std::ifstream(entry.path() / "comm"), user.program);
+            return user;
+        }
+    }
+    return std::nullopt;
+}
+
+} // namespace tapline

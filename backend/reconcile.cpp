@@ -1,0 +1,180 @@
+#include "backend/reconcile.h"
+
+#include "backend/base/error.h"
+#include "backend/device_record.h"
+#include "backend/macvtap_device.h"
+#include "backend/network_namespace.h"
+#include "backend/node_users.h"
+#include "backend/tap_node.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <set>
+
+namespace tapline {
+namespace {
+
+std::string owner_of(const RecordedDevice& record) {
+    return fmt::format("{} (process {})", record.program, record.pid);
+}
+
+std::string name_without_device(const RecordedDevice& record) {
+    return fmt::format("a device on '{}'", record.parent);
+}
+
+// Everything that is mended here, and what was found on the way.
+class Reconciliation {
+public:
+    explicit Reconciliation(Mending mending) : mending_(mending) {}
+
+    void check_namespace(const std::vector<const RecordedDevice*>& records);
+    void check_without_namespace(const RecordedDevice& record);
+    void check_left_nodes();
+
+    std::vector<Reconciled> take() { return std::move(found_); }
+
+private:
+    void check(Netlink& netlink, const MacvtapDevice* device, const RecordedDevice& record);
+    void check_abandoned(Netlink& netlink, const MacvtapDevice& device,
+                         const RecordedDevice& record);
+    void report(Reconciled entry, const std::function<void()>& mend = {});
+
+    Mending mending_;
+    std::vector<Reconciled> found_;
+};
+
+// One failure does not keep the others.
+void Reconciliation::report(Reconciled entry, const std::function<void()>& mend) {
+    if (mend && mending_ == Mending::mend) {
+        try {
+            mend();
+        } catch (const std::exception& error) {
+            entry.failure = error.what();
+        }
+    }
+    found_.push_back(std::move(entry));
+}
+
+void Reconciliation::check_namespace(const std::vector<const RecordedDevice*>& records) {
+    Netlink netlink = Netlink::open();
+    const std::vector<MacvtapDevice> devices = list_macvtaps(netlink);
+    std::set<uint32_t> recorded;
+    for (const RecordedDevice* record : records) {
+        recorded.insert(record->id);
+        const auto found = std::ranges::find_if(devices, [&](const MacvtapDevice& device) {
+            return device.is_recorded_as(record->id);
+        });
+        check(netlink, found == devices.end() ? nullptr : &*found, *record);
+    }
+    for (const MacvtapDevice& device : devices) {
+        // Its record may have been written after we looked.
+        if (device.ours() && !recorded.contains(*device.record_id) &&
+            !read_device_record(*device.record_id)) {
+            report({Finding::orphan, device.name, "it had no record"},
+                   [&] { restore_device_record(*device.record_id, device.parent); });
+        }
+    }
+}
+
+// device: null where it is gone.
+void Reconciliation::check(Netlink& netlink, const MacvtapDevice* device,
+                           const RecordedDevice& record) {
+    const std::string subject = device != nullptr ? device->name : name_without_device(record);
+    const auto erase = [&] { erase_device_record(record.id); };
+    switch (record.state) {
+    case RecordState::owned:
+        report({Finding::in_order, subject, owner_of(record) + " owns it"});
+        return;
+    case RecordState::kept:
+        if (device != nullptr) {
+            report({Finding::in_order, subject, "it was made to stay"});
+        } else {
+            report({Finding::forgotten, subject, "it is gone"}, erase);
+        }
+        return;
+    case RecordState::abandoned:
+        if (device != nullptr) {
+            check_abandoned(netlink, *device, record);
+        } else {
+            report({Finding::forgotten, subject, owner_of(record) + " is gone, and it as well"},
+                   erase);
+        }
+        return;
+    }
+}
+
+void Reconciliation::check_abandoned(Netlink& netlink, const MacvtapDevice& device,
+                                     const RecordedDevice& record) {
+    const auto user = find_node_user(device);
+    if (user) {
+        report({Finding::in_use, device.name,
+                fmt::format("{} is gone, but {} (process {}) uses it", owner_of(record),
+                            user->program, user->pid)});
+        return;
+    }
+    report({Finding::leftover, device.name, owner_of(record) + " is gone"}, [&] {
+        delete_macvtap(netlink, device);
+        erase_device_record(record.id);
+    });
+}
+
+void Reconciliation::check_without_namespace(const RecordedDevice& record) {
+    report({Finding::forgotten, name_without_device(record), "its network namespace is gone"},
+           [&] { erase_device_record(record.id); });
+}
+
+void Reconciliation::check_left_nodes() {
+    for (const std::string& path : find_left_nodes()) {
+        report({Finding::leftover, path, "the process that made it is gone"},
+               [&] { std::filesystem::remove(path); });
+    }
+}
+
+} // namespace
+
+const char* to_text(Finding finding) {
+    switch (finding) {
+    case Finding::in_order:
+        return "in order";
+    case Finding::in_use:
+        return "in use";
+    case Finding::leftover:
+        return "leftover";
+    case Finding::forgotten:
+        return "forgotten";
+    case Finding::orphan:
+        return "orphan";
+    }
+    return "unknown";
+}
+
+std::vector<Reconciled> reconcile(Mending mending) {
+    const std::vector<RecordedDevice> records = read_device_records();
+    const ino_t here = current_network_namespace();
+    std::map<ino_t, std::vector<const RecordedDevice*>> by_namespace = {{here, {}}};
+    for (const RecordedDevice& record : records) { // A damaged one does not say where it belongs.
+        const ino_t place = record.network_namespace == 0 ? here : record.network_namespace;
+        by_namespace[place].push_back(&record);
+    }
+    Reconciliation reconciliation(mending);
+    for (const auto& [number, of_namespace] : by_namespace) {
+        if (number == here) {
+            reconciliation.check_namespace(of_namespace);
+        } else if (const UniqueFd other = find_network_namespace(number)) {
+            const NetworkNamespaceVisit visit(other);
+            reconciliation.check_namespace(of_namespace);
+        } else {
+            for (const RecordedDevice* record : of_namespace) {
+                reconciliation.check_without_namespace(*record);
+            }
+        }
+    }
+    reconciliation.check_left_nodes();
+    return reconciliation.take();
+}
+
+} // namespace tapline

@@ -3,10 +3,12 @@
 #include "backend/base/error.h"
 
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 #include <netlink/errno.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <new>
 #include <system_error>
@@ -70,6 +72,13 @@ int on_acknowledgement(nl_msg*, void* context) {
     return NL_STOP;
 }
 
+int on_entry(nl_msg* message, void* context) {
+    const nlmsghdr* header = nlmsg_hdr(message);
+    static_cast<std::vector<std::string>*>(context)->emplace_back(
+        static_cast<const char*>(nlmsg_data(header)), nlmsg_datalen(header));
+    return NL_OK;
+}
+
 } // namespace
 
 RtnlLink make_rtnl_link() {
@@ -126,6 +135,36 @@ std::optional<Netlink::Refusal> Netlink::delete_link(rtnl_link* link) {
     nl_msg* message = nullptr;
     const int built = rtnl_link_build_delete_request(link, &message);
     return request(message, built);
+}
+
+std::optional<Netlink::Refusal> Netlink::change(int type, int flags, std::string_view payload) {
+    nl_msg* message = nlmsg_alloc_size(nlmsg_total_size(static_cast<int>(payload.size())));
+    if (message == nullptr) {
+        throw std::bad_alloc();
+    }
+    nlmsghdr* header = nlmsg_put(message, NL_AUTO_PORT, NL_AUTO_SEQ, type,
+                                 static_cast<int>(payload.size()), flags);
+    std::ranges::copy(payload, static_cast<char*>(nlmsg_data(header)));
+    return request(message, 0);
+}
+
+std::vector<std::string> Netlink::dump(int type) {
+    rtgenmsg everything{.rtgen_family = AF_UNSPEC};
+    std::vector<std::string> entries;
+    int result = -NLE_DUMP_INTR;
+    while (result == -NLE_DUMP_INTR) { // Something changed meanwhile: the list may have holes.
+        entries.clear();
+        result = nl_send_simple(socket_.get(), type, NLM_F_DUMP, &everything, sizeof everything);
+        if (result >= 0) {
+            const Callbacks callbacks(nl_cb_alloc(NL_CB_DEFAULT), nl_cb_put);
+            nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, on_entry, &entries);
+            result = nl_recvmsgs(socket_.get(), callbacks.get());
+        }
+    }
+    if (result < 0) {
+        fail("list addresses or routes over netlink", result);
+    }
+    return entries;
 }
 
 std::optional<Netlink::Refusal> Netlink::request(nl_msg* message, int build_result) {

@@ -8,6 +8,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace tapline {
 
@@ -33,6 +35,11 @@ public:
     std::optional<Refusal> add_link(rtnl_link* link);
     std::optional<Refusal> change_link(rtnl_link* link, rtnl_link* changes);
     std::optional<Refusal> delete_link(rtnl_link* link);
+
+    // Of any type (RTM_*); the payload is its fixed header and the attributes.
+    std::optional<Refusal> change(int type, int flags, std::string_view payload);
+    // The payloads of all the kernel has of a type (RTM_GET*).
+    std::vector<std::string> dump(int type);
 
 private:
     using Socket = std::unique_ptr<nl_sock, decltype(&nl_socket_free)>;

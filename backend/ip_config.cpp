@@ -285,6 +285,10 @@ bool IpRoute::is_kernels() const {
            header.rtm_protocol == RTPROT_REDIRECT;
 }
 
+bool IpRoute::is_local() const {
+    return header_of<rtmsg>(message_).rtm_table == RT_TABLE_LOCAL;
+}
+
 bool IpRoute::has_gateway() const {
     return attribute<rtmsg>(message_, RTA_GATEWAY) || attribute<rtmsg>(message_, RTA_VIA) ||
            attribute<rtmsg>(message_, RTA_MULTIPATH);

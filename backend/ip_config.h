@@ -51,6 +51,7 @@ public:
     bool uses_only(int link) const;
     // The kernel made it, of an address or of what a router told, and would make it again.
     bool is_kernels() const;
+    bool is_local() const; // To the host itself, by the table "local".
     bool has_gateway() const;
     std::optional<uint32_t> nexthop_object() const; // Its number (`ip nexthop`).
 

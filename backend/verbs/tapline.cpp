@@ -19,6 +19,7 @@ namespace {
 
 constexpr Verb verbs[] = {{"create", "create a macvtap device", create_verb},
                           {"delete", "delete devices", delete_verb},
+                          {"host-link", "let the host reach its guests", host_link_verb},
                           {"list", "list devices", list_verb}};
 
 std::string usage() {

@@ -1,5 +1,6 @@
 #include "backend/host_link.h"
 
+#include "backend/announce.h"
 #include "backend/base/error.h"
 #include "backend/station.h"
 
@@ -103,17 +104,26 @@ void give_back(Netlink& netlink, const HostLinkRecord& record, int host_link,
     }
 }
 
+void announce_all(const std::vector<IpAddress>& addresses, const MacAddress& mac, int link) {
+    for (const IpAddress& address : addresses) {
+        announce(address.prefix(), mac, link);
+    }
+}
+
 // Each step is the same whether it was taken before or not. The link goes last, so that the host
 // is never without an address.
 void undo(Netlink& netlink, const HostLinkRecord& record) {
     const RtnlLinkCache links = netlink.links();
     const auto station = station_of(record, links.get());
-    const std::string parent = name_of(links.get(), record.parent_index);
-    if (!parent.empty()) {
-        give_back(netlink, record, station ? station->index : 0, parent);
+    const RtnlLink parent(rtnl_link_get(links.get(), record.parent_index), rtnl_link_put);
+    if (parent) {
+        give_back(netlink, record, station ? station->index : 0, rtnl_link_get_name(parent.get()));
     }
     if (station) {
         delete_link(netlink, *station);
+    }
+    if (parent) {
+        announce_all(record.addresses, hardware_address(parent.get()), record.parent_index);
     }
     erase_record(record);
 }
@@ -254,6 +264,7 @@ void OwnedHostLink::build(const HostLinkSpec& spec) {
     if (parent && (rtnl_link_get_flags(parent.get()) & IFF_UP) == 0) { // Last: it stays up.
         bring_up(*netlink_, record_.parent, record_.parent_index);
     }
+    announce_all(record_.addresses, record_.mac, index);
 }
 
 // Both have everything for a moment, so that the host is never without an address or a route.

@@ -1,11 +1,15 @@
 // `tapline host-link add --move-address`: the parent's addresses and routes go to the host link,
 // and come back as they were: after `remove`, after a failure and after a kill at any moment.
+#include "tests/fakes/front_end.h"
 #include "tests/netns/host_link_lab.h"
 
 #include <gmock/gmock.h>
 
-#include <array>
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <string>
+#include <vector>
 
 namespace tapline::netns {
 namespace {
@@ -83,6 +87,37 @@ TEST_F(MovedAddresses, ComeBackWhenTheHostLinkIsRemoved) {
     add({"--move-address", "--address", "192.0.2.7/24", "--route", "203.0.113.0/24"});
     const Outcome removed = host_link({"remove", "uplink"});
     EXPECT_EQ(removed.status, 0) << removed.errors;
+    EXPECT_EQ(state(), before_);
+}
+
+// Until a frame with these bytes comes.
+bool wait_for(Station& wire, const std::vector<int>& bytes) {
+    std::vector<std::byte> wanted;
+    std::ranges::transform(bytes, std::back_inserter(wanted),
+                           [](int byte) { return static_cast<std::byte>(byte); });
+    while (const auto frame = wire.receive(fakes::deadline)) {
+        if (std::ranges::search(*frame, wanted).begin() != frame->end()) {
+            return true;
+        }
+    }
+    return false;
+}
+
+TEST_F(MovedAddresses, AreAnnouncedToTheNeighbours) {
+    Station wire("peer0");
+    run("ip link set uplink address 52:54:00:00:00:99");
+    before_ = state();
+    for (const int last : {0x98, 0x99}) { // The host link's, then the parent's again.
+        const Outcome done =
+            last == 0x98
+                ? host_link({"add", "uplink", "--move-address", "--mac", "52:54:00:00:00:98"})
+                : host_link({"remove", "uplink"});
+        ASSERT_EQ(done.status, 0) << done.errors;
+        EXPECT_TRUE(wait_for(
+            wire, {0x52, 0x54, 0, 0, 0, last, 192, 0, 2, 5, 0, 0, 0, 0, 0, 0, 192, 0, 2, 5}));
+        EXPECT_TRUE(wait_for(wire, {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0,    0,    0, 0, 0, 0,
+                                    0,    0,    0,    5,    2, 1, 0x52, 0x54, 0, 0, 0, last}));
+    }
     EXPECT_EQ(state(), before_);
 }
 

@@ -184,24 +184,23 @@ std::vector<HostLink> list_host_links(Netlink& netlink) {
     const RtnlLinkCache links = netlink.links();
     const auto records = read_host_link_records();
     std::vector<HostLink> all;
-    for (const Station& station : stations_among(links.get())) {
-        const auto record =
-            std::ranges::find(records, station.lower, &HostLinkRecord::parent_index);
-        if (record != records.end() && station_of(*record, links.get())->index == station.index) {
-            all.push_back(describe(netlink, station, links.get(), &*record));
-        } else if (station.is_host_link) {
-            all.push_back(describe(netlink, station, links.get(), nullptr));
-        }
-    }
-    // Stopped before there was a link, or after it had gone again.
     for (const HostLinkRecord& record : records) {
-        if (const std::string parent = name_of(links.get(), record.parent_index);
-            !parent.empty() && !station_of(record, links.get())) {
+        const std::string parent = name_of(links.get(), record.parent_index);
+        if (const auto station = station_of(record, links.get())) {
+            all.push_back(describe(netlink, *station, links.get(), &record));
+        } else if (!parent.empty()) { // Stopped before there was a link, or after it had gone.
             all.push_back({.name = record.name,
                            .parent = parent,
                            .mac = record.mac,
                            .complete = false,
                            .moved_addresses = texts_of(record.addresses)});
+        }
+    }
+    for (const Station& station : stations_among(links.get())) {
+        if (station.is_host_link &&
+            std::ranges::find(records, station.lower, &HostLinkRecord::parent_index) ==
+                records.end()) {
+            all.push_back(describe(netlink, station, links.get(), nullptr));
         }
     }
     return all;

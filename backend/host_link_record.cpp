@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <string_view>
@@ -89,7 +90,7 @@ HostLinkRecord read_record(const std::filesystem::path& path) {
                 .complete = all.at("complete"),
                 .addresses = entries_of<IpAddress>(all.at("addresses")),
                 .routes = entries_of<IpRoute>(all.at("routes"))};
-    } catch (const json::exception&) {
+    } catch (const std::exception&) { // Of JSON, of an address, of a route.
         throw Error({.operation = fmt::format("read {}", path.string()),
                      .cause = "it is no record of a host link",
                      .next_step = "remove the file"});

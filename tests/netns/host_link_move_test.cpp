@@ -233,6 +233,7 @@ INSTANTIATE_TEST_SUITE_P(Calls, KilledRemove, testing::Values("sendmsg", "recvms
                          [](const auto& test) { return test.param; });
 
 TEST_F(MovedAddresses, OfAHalfwayHostLinkAreListedAndBlockAnother) {
+    run("ip link add link uplink name tap0 type macvtap mode bridge");
     ASSERT_TRUE(killed_at("sendmsg", 25, "add uplink --move-address"));
     const auto halfway = listed();
     ASSERT_EQ(halfway.size(), 1U);
@@ -242,6 +243,18 @@ TEST_F(MovedAddresses, OfAHalfwayHostLinkAreListedAndBlockAnother) {
     const Outcome refused = host_link({"add", "uplink", "--address", "192.0.2.77"});
     EXPECT_EQ(refused.status, 1);
     EXPECT_THAT(refused.errors, HasSubstr("host-link remove uplink"));
+}
+
+TEST_F(MovedAddresses, OfAHostLinkThatIsNotThereYetAreListed) {
+    run("ip link add link uplink name tap0 type macvtap mode bridge");
+    int nth = 1; // Until the record is written, which comes before the link.
+    while (killed_at("sendmsg", nth, "add uplink --move-address") && listed().empty()) {
+        ++nth;
+    }
+    EXPECT_TRUE(link("th0").is_null());
+    ASSERT_EQ(listed().size(), 1U);
+    EXPECT_EQ(listed().front().at("complete"), false);
+    EXPECT_EQ(listed().front().at("moved_addresses").size(), 7U);
 }
 
 } // namespace

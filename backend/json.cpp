@@ -34,6 +34,16 @@ nlohmann::ordered_json to_json(const MacvtapDevice& device) {
     return json;
 }
 
+nlohmann::ordered_json to_json(const HostLink& link) {
+    return {{"device", link.name},
+            {"parent", link.parent},
+            {"mac", link.mac.text()},
+            {"complete", link.complete},
+            {"addresses", link.addresses},
+            {"routes", link.routes},
+            {"moved_addresses", link.moved_addresses}};
+}
+
 std::string to_line(const nlohmann::ordered_json& json) {
     return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }

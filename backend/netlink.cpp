@@ -2,12 +2,14 @@
 
 #include "backend/base/error.h"
 
-#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 #include <netlink/errno.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <functional>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -15,6 +17,7 @@
 namespace tapline {
 namespace {
 
+using Message = std::unique_ptr<nl_msg, decltype(&nlmsg_free)>;
 using Callbacks = std::unique_ptr<nl_cb, decltype(&nl_cb_put)>;
 
 [[noreturn]] void fail(const char* operation, int libnl_code) {
@@ -49,37 +52,38 @@ std::string extended_acknowledgement(const nlmsgerr* answer) {
             strnlen(static_cast<const char*>(nla_data(text)), static_cast<size_t>(nla_len(text)))};
 }
 
-// What the callbacks of one exchange gather.
-struct Exchange {
-    Netlink::Answer answer;
-    bool done = false;
-};
-
-int on_refusal(sockaddr_nl*, nlmsgerr* error, void* context) {
-    const int code = -error->error;
-    std::string text = std::generic_category().message(code);
-    if (const std::string why = extended_acknowledgement(error); !why.empty()) {
-        text += ", " + why;
-    }
-    auto& exchange = *static_cast<Exchange*>(context);
-    exchange.answer.refusal = {.code = code, .text = text};
-    exchange.done = true;
-    return NL_STOP;
-}
-
-int on_end(nl_msg*, void* context) {
-    static_cast<Exchange*>(context)->done = true;
-    return NL_STOP;
-}
-
-int on_message(nl_msg* message, void* context) {
-    if (auto link = parse_link(nlmsg_hdr(message))) {
-        static_cast<Exchange*>(context)->answer.links.push_back(std::move(*link));
-    }
-    return NL_OK;
-}
+constexpr unsigned dump_tries_max = 16;
 
 } // namespace
+
+// What the callbacks of one request and its answer gather.
+struct Netlink::Exchange {
+    std::function<void(const nlmsghdr*)> on_message = [](const nlmsghdr*) {};
+    std::optional<Refusal> refusal = std::nullopt;
+    bool done = false;
+    bool interrupted = false; // Something changed during a dump.
+
+    static int refused(sockaddr_nl*, nlmsgerr* error, void* self) {
+        const int code = -error->error;
+        std::string text = std::generic_category().message(code);
+        if (const std::string why = extended_acknowledgement(error); !why.empty()) {
+            text += ", " + why;
+        }
+        static_cast<Exchange*>(self)->refusal = {.code = code, .text = text};
+        static_cast<Exchange*>(self)->done = true;
+        return NL_STOP;
+    }
+
+    static int ended(nl_msg*, void* self) {
+        static_cast<Exchange*>(self)->done = true;
+        return NL_STOP;
+    }
+
+    static int told(nl_msg* message, void* self) {
+        static_cast<Exchange*>(self)->on_message(nlmsg_hdr(message));
+        return NL_OK;
+    }
+};
 
 Netlink Netlink::open() {
     Socket socket(nl_socket_alloc(), nl_socket_free);
@@ -94,24 +98,34 @@ Netlink Netlink::open() {
     return Netlink(std::move(socket));
 }
 
-Netlink::Answer Netlink::request(nl_msg* message) {
+void Netlink::exchange(nl_msg* message, Exchange& exchange) {
     if (const int result = nl_send_auto(socket_.get(), message); result < 0) {
         fail("send a netlink request", result);
     }
     const Callbacks callbacks(nl_cb_alloc(NL_CB_DEFAULT), nl_cb_put);
-    Exchange exchange;
-    nl_cb_err(callbacks.get(), NL_CB_CUSTOM, on_refusal, &exchange);
-    nl_cb_set(callbacks.get(), NL_CB_ACK, NL_CB_CUSTOM, on_end, &exchange);
-    nl_cb_set(callbacks.get(), NL_CB_FINISH, NL_CB_CUSTOM, on_end, &exchange);
-    nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, on_message, &exchange);
+    nl_cb_err(callbacks.get(), NL_CB_CUSTOM, Exchange::refused, &exchange);
+    nl_cb_set(callbacks.get(), NL_CB_ACK, NL_CB_CUSTOM, Exchange::ended, &exchange);
+    nl_cb_set(callbacks.get(), NL_CB_FINISH, NL_CB_CUSTOM, Exchange::ended, &exchange);
+    nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, Exchange::told, &exchange);
     while (!exchange.done) {
         const int result = nl_recvmsgs(socket_.get(), callbacks.get());
-        // A dump during which something changed lacks nothing that was there all the time.
+        exchange.interrupted |= result == -NLE_DUMP_INTR;
         if (result < 0 && result != -NLE_DUMP_INTR && !exchange.done) {
             fail("read the answer to a netlink request", result);
         }
     }
-    return std::move(exchange.answer);
+}
+
+Netlink::Answer Netlink::request(const LinkRequest& request) {
+    Answer answer;
+    Exchange exchange{.on_message = [&](const nlmsghdr* message) {
+        if (auto link = parse_link(message)) {
+            answer.links.push_back(std::move(*link));
+        }
+    }};
+    this->exchange(request.message(), exchange);
+    answer.refusal = std::move(exchange.refusal);
+    return answer;
 }
 
 std::optional<Link> Netlink::only_link(const LinkRequest& request) {
@@ -127,6 +141,7 @@ std::optional<Link> Netlink::only_link(const LinkRequest& request) {
     return std::move(answer.links.front());
 }
 
+// A list during which something changed lacks nothing that was there all the time.
 std::vector<Link> Netlink::links() {
     Answer answer = request(LinkRequest::get_all());
     if (answer.refusal) {
@@ -135,6 +150,45 @@ std::vector<Link> Netlink::links() {
                      .code = answer.refusal->code});
     }
     return std::move(answer.links);
+}
+
+std::optional<Netlink::Refusal> Netlink::change(int type, int flags, std::string_view payload) {
+    const int length = static_cast<int>(payload.size());
+    const Message message(nlmsg_alloc_size(static_cast<size_t>(nlmsg_total_size(length))),
+                          nlmsg_free);
+    if (!message) {
+        throw std::bad_alloc();
+    }
+    nlmsghdr* header = nlmsg_put(message.get(), NL_AUTO_PORT, NL_AUTO_SEQ, type, length, flags);
+    std::ranges::copy(payload, static_cast<char*>(nlmsg_data(header)));
+    Exchange exchange;
+    this->exchange(message.get(), exchange);
+    return exchange.refusal;
+}
+
+std::vector<std::string> Netlink::dump(int type) {
+    rtgenmsg everything{.rtgen_family = AF_UNSPEC};
+    for (unsigned tries = 0; tries < dump_tries_max; ++tries) {
+        const Message message(nlmsg_alloc_simple(type, NLM_F_DUMP), nlmsg_free);
+        if (!message || nlmsg_append(message.get(), &everything, sizeof everything, 0) < 0) {
+            throw std::bad_alloc();
+        }
+        std::vector<std::string> entries;
+        Exchange exchange{.on_message = [&](const nlmsghdr* entry) {
+            entries.emplace_back(static_cast<const char*>(nlmsg_data(entry)), nlmsg_datalen(entry));
+        }};
+        this->exchange(message.get(), exchange);
+        if (exchange.refusal) {
+            throw Error({.operation = "list addresses or routes over netlink",
+                         .cause = exchange.refusal->text,
+                         .code = exchange.refusal->code});
+        }
+        if (!exchange.interrupted) {
+            return entries;
+        }
+    }
+    throw Error({.operation = "list addresses or routes over netlink",
+                 .cause = "they change all the time"});
 }
 
 } // namespace tapline

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tapline {
@@ -27,19 +28,25 @@ public:
         std::optional<Refusal> refusal;
         std::vector<Link> links; // Those it described.
     };
-    // Throws Error where there is no answer.
-    Answer request(nl_msg* message);
-    Answer request(const LinkRequest& request) { return this->request(request.message()); }
+    // Throws Error where there is no answer, as all of these do.
+    Answer request(const LinkRequest& request);
 
     // Nothing where there is no such link.
     std::optional<Link> link(const std::string& name) { return only_link(LinkRequest::get(name)); }
     std::optional<Link> link(int index) { return only_link(LinkRequest::get(index)); }
     std::vector<Link> links();
 
+    // Of any type (RTM_*); the payload is its fixed header and the attributes.
+    std::optional<Refusal> change(int type, int flags, std::string_view payload);
+    // The payloads of all the kernel has of a type (RTM_GET*), as they were at one moment.
+    std::vector<std::string> dump(int type);
+
 private:
     using Socket = std::unique_ptr<nl_sock, decltype(&nl_socket_free)>;
 
     explicit Netlink(Socket socket) : socket_(std::move(socket)) {}
+    struct Exchange;
+    void exchange(nl_msg* message, Exchange& exchange);
     std::optional<Link> only_link(const LinkRequest& request);
 
     Socket socket_;

@@ -1,6 +1,7 @@
 #include "backend/parent.h"
 
 #include "backend/base/error.h"
+#include "backend/station.h"
 
 #include <fmt/format.h>
 #include <linux/if.h>
@@ -12,20 +13,6 @@
 namespace tapline {
 namespace {
 
-bool is_macvlan(const Link& link) {
-    return link.kind == "macvlan" || link.kind == "macvtap";
-}
-
-bool is_ipvlan(const Link& link) {
-    return link.kind == "ipvlan" || link.kind == "ipvtap";
-}
-
-// Other kinds name as their link what they do not stand on: a veth its peer.
-bool stands_on(const Link& link, const Link& parent) {
-    return (is_macvlan(link) || is_ipvlan(link)) && link.parent_index == parent.index &&
-           !link.parent_is_elsewhere;
-}
-
 template <typename Condition>
 std::string name_of_first(const std::vector<Link>& links, Condition condition) {
     const auto found = std::ranges::find_if(links, condition);
@@ -35,19 +22,20 @@ std::string name_of_first(const std::vector<Link>& links, Condition condition) {
 // Who has the address on this parent; empty for nobody in this network namespace.
 std::string holder_of(const MacAddress& mac, Netlink& netlink, const Link& parent) {
     return name_of_first(netlink.links(), [&](const Link& link) {
-        return (stands_on(link, parent) || link.index == parent.index) && link.mac == mac;
+        return (stands_on(link, parent.index) || link.index == parent.index) && link.mac == mac;
     });
 }
 
 std::string passthru_device_on(const Link& parent, Netlink& netlink) {
     return name_of_first(netlink.links(), [&](const Link& link) {
-        return is_macvlan(link) && stands_on(link, parent) && link.mode == MACVLAN_MODE_PASSTHRU;
+        return is_station(link) && stands_on(link, parent.index) &&
+               link.mode == MACVLAN_MODE_PASSTHRU;
     });
 }
 
 std::string any_device_on(const Link& parent, Netlink& netlink) {
     return name_of_first(netlink.links(),
-                         [&](const Link& link) { return stands_on(link, parent); });
+                         [&](const Link& link) { return stands_on(link, parent.index); });
 }
 
 std::string name_of(int index, Netlink& netlink) {
@@ -94,7 +82,7 @@ Link find_parent(Netlink& netlink, const InterfaceSpec& spec) {
     if (parent->hardware != ARPHRD_ETHER) { // A tun device, or InfiniBand.
         refuse("it carries no Ethernet", "name an Ethernet interface");
     }
-    if (is_macvlan(*parent) || is_ipvlan(*parent)) {
+    if (is_station(*parent) || is_ipvlan(*parent)) {
         refuse(fmt::format("it is a {} itself", parent->kind),
                parent->parent_is_elsewhere
                    ? "name the interface it stands on"

@@ -23,6 +23,7 @@ constexpr Verb verbs[] = {
     {"list", "list devices", list_verb},
     {"allow", "change whose frames a device in mode source takes", allow_verb},
     {"exec", "run a command with the queues of a device", exec_verb},
+    {"host-link", "let the host reach its guests", host_link_verb},
     {"reconcile", "remove what killed processes left", reconcile_verb}};
 
 std::string usage() {

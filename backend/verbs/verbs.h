@@ -7,6 +7,7 @@ namespace tapline {
 
 int create_verb(const Arguments& arguments);
 int delete_verb(const Arguments& arguments);
+int host_link_verb(const Arguments& arguments);
 int list_verb(const Arguments& arguments);
 int reconcile_verb(const Arguments& arguments);
 int allow_verb(const Arguments& arguments);

@@ -45,11 +45,15 @@ std::string read_all(int fd) {
 
 } // namespace
 
+std::string program_path(const std::string& path) {
+    return std::string(PROGRAM_DIR) + "/" + path;
+}
+
 Program::Program(const std::string& path, std::vector<std::string> arguments,
                  std::vector<int> fds) {
     Pipe output = make_pipe();
     Pipe errors = make_pipe();
-    const std::string program = std::string(PROGRAM_DIR) + "/" + path;
+    const std::string program = program_path(path);
     arguments.insert(arguments.begin(), program);
     std::vector<char*> argv;
     std::ranges::transform(arguments, std::back_inserter(argv),

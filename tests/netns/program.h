@@ -11,6 +11,9 @@
 
 namespace tapline::netns {
 
+// Of one of ours, for those who run it themselves.
+std::string program_path(const std::string& path);
+
 class Program {
 public:
     // Runs the program (PROGRAM_DIR/path) with stdout and stderr read here; fds are inherited

@@ -51,6 +51,13 @@ def help_of(*command):
                           timeout=10).stdout
 
 
+def options_of(program, *verbs):
+    """With those of its built-in verbs, and of theirs."""
+    help_text = help_of(program, *verbs)
+    return offered_options(help_text).union(
+        *(options_of(program, *verbs, verb) for verb in built_in_verbs(help_text)))
+
+
 def test_every_installed_program_has_a_man_page():
     assert set(installed_programs()) == set(man_pages())
 
@@ -59,9 +66,7 @@ def test_man_pages_document_the_options_there_are():
     pages = man_pages()
     wrong = []
     for name, program in installed_programs().items():
-        help_text = help_of(program)
-        offered = offered_options(help_text).union(
-            *(offered_options(help_of(program, verb)) for verb in built_in_verbs(help_text)))
+        offered = options_of(program)
         documented = documented_options(pages.get(name, ""))
         wrong += [f"{name}.1 lacks {option}" for option in sorted(offered - documented)]
         wrong += [f"{name} has no {option}" for option in sorted(documented - offered)]

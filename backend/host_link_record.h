@@ -1,0 +1,32 @@
+// What a host link was made of, in a file that outlives whoever made it: enough to undo it after a
+// crash at any moment. Files lie in /run, so a reboot takes them along with the links.
+#pragma once
+
+#include "backend/base/unique_fd.h"
+#include "backend/ip_config.h"
+#include "backend/mac_address.h"
+
+#include <string>
+#include <vector>
+
+namespace tapline {
+
+struct HostLinkRecord {
+    std::string parent;
+    int parent_index = 0;
+    std::string name;
+    MacAddress mac;
+    bool complete = false;            // Every step was taken.
+    std::vector<IpAddress> addresses; // That were the parent's, in the order of their making,
+    std::vector<IpRoute> routes;      // and those through it, the ones without a gateway first.
+};
+
+// Of this network namespace. Without the lock they may be out of date at once.
+std::vector<HostLinkRecord> read_host_link_records();
+
+// While it is held no other process changes host links or their records.
+UniqueFd lock_host_link_records();
+void write_record(const HostLinkRecord& record); // Whole or not at all.
+void erase_record(const HostLinkRecord& record);
+
+} // namespace tapline

@@ -1,0 +1,74 @@
+#include "tests/netns/host_link_lab.h"
+
+#include <chrono>
+#include <filesystem>
+#include <stdexcept>
+
+namespace tapline::netns {
+namespace {
+
+constexpr std::chrono::seconds settling_max{10};
+
+bool is_settled() {
+    return output_of("ip -6 address show tentative").empty();
+}
+
+} // namespace
+
+HostLinks::HostLinks() {
+    run("for each in all default uplink peer0; do"
+        " echo 0 > /proc/sys/net/ipv6/conf/$each/accept_dad;"
+        " echo 0 > /proc/sys/net/ipv6/conf/$each/disable_ipv6; done");
+}
+
+HostLinks::~HostLinks() {
+    std::filesystem::remove_all("/run/tapline");
+}
+
+Outcome HostLinks::host_link(Arguments arguments) {
+    arguments.insert(arguments.begin(), "host-link");
+    return outcome_of("backend/tapline", arguments);
+}
+
+void HostLinks::add(Arguments arguments) {
+    arguments.insert(arguments.begin(), {"add", "uplink"});
+    const Outcome added = host_link(arguments);
+    ASSERT_EQ(added.status, 0) << added.errors;
+}
+
+nlohmann::json HostLinks::listed() {
+    return nlohmann::json::parse(host_link({"list", "--json"}).output);
+}
+
+nlohmann::json HostLinks::state() {
+    const auto deadline = std::chrono::steady_clock::now() + settling_max;
+    while (!is_settled()) {
+        if (std::chrono::steady_clock::now() > deadline) {
+            throw std::runtime_error("an IPv6 address stays tentative");
+        }
+    }
+    nlohmann::json all = {{"links", links()}};
+    for (const auto& each : nlohmann::json::parse(output_of("ip -j address"))) {
+        all["addresses"][each.at("ifname").get<std::string>()] = each.at("addr_info");
+    }
+    for (const char* version : {"-4", "-6"}) {
+        all["routes"][version] = nlohmann::json::parse(
+            output_of("ip -j -d " + std::string(version) + " route show table all"));
+    }
+    return all;
+}
+
+std::vector<std::string> HostLinks::addresses(const std::string& link) {
+    std::vector<std::string> all;
+    for (const auto& each : nlohmann::json::parse(output_of("ip -j address show dev " + link))) {
+        for (const auto& address : each.at("addr_info")) {
+            if (address.at("scope") == "global") {
+                all.push_back(address.at("local").get<std::string>() + "/" +
+                              std::to_string(address.at("prefixlen").get<int>()));
+            }
+        }
+    }
+    return all;
+}
+
+} // namespace tapline::netns

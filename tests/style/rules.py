@@ -19,7 +19,7 @@ LAYERS = {
     "backend": ("backend/base",),
     "vhost": ("backend/base",),
     "iouring": ("backend/base", "backend", "vhost"),
-    "xml": ("backend/base", "backend"),
+    "xml": ("backend/base", "backend", "backend/verbs"),
     "hooks": ("backend/base", "backend", "xml"),
     "tests": ("backend/base", "backend", "vhost", "iouring", "xml", "hooks"),
 }

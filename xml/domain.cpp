@@ -6,6 +6,7 @@
 #include "xml/document.h"
 
 #include <fmt/format.h>
+#include <glib.h>
 
 #include <algorithm>
 #include <array>
@@ -37,6 +38,24 @@ std::optional<T> number(const Document& document, const xmlNode* element, const 
     return read_at(document, element, [&] { return parse_number<T>(what, *text, 1, max); });
 }
 
+// What is shown to people: no control character may reach their terminal.
+void check_printable(const Document& document, const xmlNode* element, const std::string& text) {
+    for (const char* at = text.c_str(); *at != '\0'; at = g_utf8_next_char(at)) {
+        if (g_unichar_iscntrl(g_utf8_get_char(at))) {
+            document.refuse(element, "it holds a control character");
+        }
+    }
+}
+
+std::optional<std::string> printable(const Document& document, const xmlNode* element,
+                                     const char* name) {
+    auto text = attribute(element, name);
+    if (text) {
+        check_printable(document, element, *text);
+    }
+    return text;
+}
+
 std::optional<InterfaceKind> kind_of(const xmlNode* element) {
     const std::string type = attribute(element, "type").value_or("");
     if (type == "direct") {
@@ -51,7 +70,7 @@ std::optional<InterfaceKind> kind_of(const xmlNode* element) {
 void read_source(const Document& document, const xmlNode* element, Interface& interface) {
     const xmlNode* source = child(element, "source");
     if (interface.kind == InterfaceKind::vhostuser) {
-        interface.socket = attribute(source, "path");
+        interface.socket = printable(document, source, "path");
     }
     if (interface.kind != InterfaceKind::direct) {
         return;
@@ -74,7 +93,7 @@ void read_source(const Document& document, const xmlNode* element, Interface& in
 // Names of other kinds are libvirt's own, with patterns such as vnet%d among them.
 void read_target(const Document& document, const xmlNode* element, Interface& interface) {
     const xmlNode* target = child(element, "target");
-    interface.target = attribute(target, "dev");
+    interface.target = printable(document, target, "dev");
     if (interface.kind != InterfaceKind::ethernet) {
         return;
     }
@@ -93,7 +112,7 @@ Interface read_interface(const Document& document, const xmlNode* element, Inter
     if (const auto address = attribute(mac, "address")) {
         interface.mac = read_at(document, mac, [&] { return MacAddress::parse(*address); });
     }
-    interface.model = attribute(child(element, "model"), "type");
+    interface.model = printable(document, child(element, "model"), "type");
     interface.queue_pairs = number<uint16_t>(document, child(element, "driver"), "queues",
                                              "number of queues", queue_pairs_max)
                                 .value_or(1);
@@ -121,8 +140,9 @@ std::string read_name(const Document& document, const xmlNode* domain) {
     if (name.empty()) {
         document.refuse(domain, "the domain has no name");
     }
-    if (name.find_first_of("/\n") != std::string::npos) {
-        document.refuse(element, "the name of a domain holds no '/' and no line break");
+    check_printable(document, element, name);
+    if (name.find('/') != std::string::npos) {
+        document.refuse(element, "the name of a domain holds no '/'");
     }
     return name;
 }

@@ -18,6 +18,7 @@ namespace {
 
 constexpr Verb verbs[] = {{"create", "create a macvtap device", create_verb},
                           {"delete", "delete devices", delete_verb},
+                          {"doctor", "tell what works on this host", doctor_verb},
                           {"list", "list devices", list_verb}};
 
 std::string usage() {

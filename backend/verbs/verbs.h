@@ -7,6 +7,7 @@ namespace tapline {
 
 int create_verb(const Arguments& arguments);
 int delete_verb(const Arguments& arguments);
+int doctor_verb(const Arguments& arguments);
 int list_verb(const Arguments& arguments);
 
 } // namespace tapline

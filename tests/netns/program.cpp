@@ -45,11 +45,15 @@ std::string read_all(int fd) {
 
 } // namespace
 
+std::string path_of(const std::string& program) {
+    return std::string(PROGRAM_DIR) + "/" + program;
+}
+
 Program::Program(const std::string& path, std::vector<std::string> arguments,
                  std::vector<int> fds) {
     Pipe output = make_pipe();
     Pipe errors = make_pipe();
-    const std::string program = std::string(PROGRAM_DIR) + "/" + path;
+    const std::string program = path_of(path);
     arguments.insert(arguments.begin(), program);
     std::vector<char*> argv;
     std::ranges::transform(arguments, std::back_inserter(argv),

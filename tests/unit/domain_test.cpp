@@ -195,7 +195,10 @@ TEST(DomainRefuses, AnotherDocument) {
 TEST(DomainRefuses, NamesThatLibvirtRefuses) {
     EXPECT_THAT(refusal_of("<domain/>"), HasSubstr("the domain has no name"));
     EXPECT_THAT(refusal_of("<domain><name>a/b</name></domain>"), HasSubstr("holds no '/'"));
-    EXPECT_THAT(refusal_of("<domain><name>a&#10;b</name></domain>"), HasSubstr("line break"));
+    EXPECT_THAT(refusal_of("<domain><name>a&#10;b</name></domain>"),
+                HasSubstr("control character"));
+    EXPECT_THAT(refusal_of("<domain><name>a&#x9b;31m</name></domain>"),
+                HasSubstr("control character"));
 }
 
 TEST(DomainRefuses, NumbersOutOfBounds) {

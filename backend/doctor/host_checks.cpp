@@ -68,8 +68,9 @@ Check ipvtap_check(const Host& host) {
 
 Check vhost_net_check(const Host& host) {
     const std::string node = "/dev/vhost-net";
-    const auto why = "QEMU that is handed a queue copies each frame itself, which is slower; the "
-                     "pump does not need it";
+    const auto* const why =
+        "QEMU that is handed a queue copies each frame itself, which is slower; the "
+        "pump does not need it";
     if (host.may_use(node)) {
         return {.name = "vhost-net", .state = State::ok, .detail = node + " can be used"};
     }

@@ -2,6 +2,7 @@
 #include "backend/base/error.h"
 #include "backend/base/output.h"
 #include "backend/base/program.h"
+#include "backend/verbs/verb_program.h"
 #include "backend/verbs/verbs.h"
 
 #include "config.h"
@@ -10,8 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 
 namespace tapline {
@@ -24,20 +23,19 @@ constexpr Verb verbs[] = {
     {"allow", "change whose frames a device in mode source takes", allow_verb},
     {"exec", "run a command with the queues of a device", exec_verb},
     {"host-link", "let the host reach its guests", host_link_verb},
+    {"doctor", "tell what works on this host", doctor_verb},
     {"reconcile", "remove what killed processes left", reconcile_verb}};
 
 std::string usage() {
     return "Usage: tapline VERB [OPTION...]\n\n" + help_of(verbs) +
            fmt::format("  {:<10} {}\n", "pump", "serve a guest over vhost-user (tapline-pump)") +
+           fmt::format("  {:<10} {}\n", "xml", "read libvirt's domain XML (tapline-xml)") +
            "\n`tapline --version` tells the version, `tapline VERB --help` a verb's options.\n";
 }
 
-// As git does: a verb that is not built in is a program of its own, in one known folder.
+// As git does: a verb that is not built in is a program of its own, in a known folder.
 int execute(const std::string& verb, const Arguments& arguments) {
-    const char* folder = std::getenv("TAPLINE_EXEC_PATH");
-    const auto program =
-        std::filesystem::path(folder != nullptr && *folder != '\0' ? folder : TAPLINE_LIBEXEC) /
-        ("tapline-" + verb);
+    const auto program = verb_program(verb);
     std::vector<char*> argv;
     Arguments all(arguments.begin() + 1, arguments.end());
     all.front() = program;

@@ -31,9 +31,10 @@ int run_one_of(std::span<const Verb> verbs, const Arguments& arguments) {
     }
     const Verb* verb = find_verb(verbs, name);
     if (verb == nullptr) {
-        throw UsageError(fmt::format("{} '{}': see `{} --help`",
-                                     name.empty() ? "no verb was given" : "no verb", name,
-                                     arguments.front()));
+        throw UsageError(
+            fmt::format("{}: see `{} --help`",
+                        name.empty() ? "no verb was given" : fmt::format("no verb '{}'", name),
+                        arguments.front()));
     }
     return run_verb(*verb, arguments);
 }

@@ -16,7 +16,7 @@ std::string program_path(const std::string& path);
 
 class Program {
 public:
-    // Runs the program (PROGRAM_DIR/path) with stdout and stderr read here; fds are inherited
+    // Runs the program path_of(path) with stdout and stderr read here; fds are inherited
     // under their own numbers.
     Program(const std::string& path, std::vector<std::string> arguments, std::vector<int> fds = {});
     ~Program(); // Kills it if it still runs.

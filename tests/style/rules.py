@@ -15,13 +15,14 @@ LINE_COLUMNS_MAX = 100
 # What each folder may include besides itself. No arrows go back.
 LAYERS = {
     "backend/base": (),
-    "backend/verbs": ("backend/base", "backend"),
+    "backend/doctor": ("backend/base", "backend"),
+    "backend/verbs": ("backend/base", "backend", "backend/doctor"),
     "backend": ("backend/base",),
     "vhost": ("backend/base",),
     "iouring": ("backend/base", "backend", "vhost"),
-    "xml": ("backend/base", "backend"),
+    "xml": ("backend/base", "backend", "backend/verbs"),
     "hooks": ("backend/base", "backend", "xml"),
-    "tests": ("backend/base", "backend", "vhost", "iouring", "xml", "hooks"),
+    "tests": ("backend/base", "backend", "backend/doctor", "vhost", "iouring", "xml", "hooks"),
 }
 # Which folders may include a library that others must stay free of.
 LIBRARIES = {

@@ -1,0 +1,20 @@
+// A program of the host, run to its end for what it says.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tapline::doctor {
+
+struct Answer {
+    bool succeeded;
+    std::string output;
+    std::string errors;
+};
+
+// command[0] is a path or is found in PATH; it inherits standard input. Absent where it cannot be
+// executed.
+std::optional<Answer> answer_of(std::vector<std::string> command);
+
+} // namespace tapline::doctor

@@ -1,0 +1,113 @@
+#include "xml/document.h"
+
+#include "backend/base/error.h"
+
+#include <fmt/format.h>
+#include <glib.h>
+#include <libxml/parser.h>
+
+#include <cstring>
+
+namespace tapline::xml {
+namespace {
+
+using Context = std::unique_ptr<xmlParserCtxt, decltype(&xmlFreeParserCtxt)>;
+using Text = std::unique_ptr<xmlChar, decltype(xmlFree)>;
+
+const xmlChar* as_xml(const char* text) {
+    return BAD_CAST text;
+}
+
+std::string to_string(const xmlChar* text) {
+    const void* bytes = text; // libxml2's characters are bytes of UTF-8.
+    return text == nullptr ? "" : static_cast<const char*>(bytes);
+}
+
+std::string stripped(std::string text) {
+    g_strstrip(text.data());
+    text.resize(std::strlen(text.data()));
+    return text;
+}
+
+[[noreturn]] void refuse_at(const std::string& source, long line, const std::string& cause,
+                            const std::string& next_step) {
+    throw Error({.operation = fmt::format("read domain XML {}, line {}", source, line),
+                 .cause = cause,
+                 .next_step = next_step});
+}
+
+// Called at "<!DOCTYPE", before anything in it is read.
+void refuse_document_type(void* context, const xmlChar*, const xmlChar*, const xmlChar*) {
+    auto* parser = static_cast<xmlParserCtxt*>(context);
+    *static_cast<bool*>(parser->_private) = true;
+    xmlStopParser(parser);
+}
+
+} // namespace
+
+Document Document::parse(const std::string& text, const std::string& source) {
+    if (text.size() > document_bytes_max) {
+        throw Error({.operation = fmt::format("read domain XML {}", source),
+                     .cause = fmt::format("it is longer than {} bytes", document_bytes_max)});
+    }
+    bool has_document_type = false;
+    const Context parser(xmlNewParserCtxt(), xmlFreeParserCtxt);
+    parser->_private = &has_document_type;
+    parser->sax->internalSubset = refuse_document_type;
+    Tree tree(xmlCtxtReadMemory(parser.get(), text.data(), static_cast<int>(text.size()), nullptr,
+                                nullptr, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING),
+              xmlFreeDoc);
+    const xmlError* failure = xmlCtxtGetLastError(parser.get());
+    const long line = failure == nullptr ? 1 : failure->line;
+    if (has_document_type) {
+        refuse_at(source, line, "it has a document type, which no domain needs",
+                  "remove <!DOCTYPE ...>");
+    }
+    if (!tree || xmlDocGetRootElement(tree.get()) == nullptr) {
+        const std::string message =
+            failure != nullptr && failure->message != nullptr ? failure->message : "it is no XML";
+        refuse_at(source, line, message.substr(0, message.find('\n')), {});
+    }
+    return {std::move(tree), source};
+}
+
+void Document::refuse(const xmlNode* element, const std::string& cause,
+                      const std::string& next_step) const {
+    refuse_at(source_, xmlGetLineNo(element), cause, next_step);
+}
+
+bool is_element(const xmlNode* node, const char* name) {
+    return node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, as_xml(name)) != 0;
+}
+
+const xmlNode* child(const xmlNode* parent, const char* name) {
+    const auto found = children(parent, name);
+    return found.empty() ? nullptr : found.front();
+}
+
+std::vector<const xmlNode*> children(const xmlNode* parent, const char* name) {
+    std::vector<const xmlNode*> found;
+    for (const xmlNode* node = parent == nullptr ? nullptr : parent->children; node != nullptr;
+         node = node->next) {
+        if (is_element(node, name)) {
+            found.push_back(node);
+        }
+    }
+    return found;
+}
+
+std::optional<std::string> attribute(const xmlNode* element, const char* name) {
+    const Text value(element == nullptr ? nullptr : xmlGetNoNsProp(element, as_xml(name)), xmlFree);
+    return value ? std::optional(to_string(value.get())) : std::nullopt;
+}
+
+bool has_value(const xmlNode* element, const char* name, const char* value) {
+    return attribute(element, name) == value;
+}
+
+std::string content(const xmlNode* element) {
+    const Text text(element == nullptr ? nullptr : xmlNodeGetContent(element), xmlFree);
+    return stripped(to_string(text.get()));
+}
+
+} // namespace tapline::xml

@@ -1,0 +1,49 @@
+// An XML document from a stranger, and how its elements are read. Owns libxml2's tree.
+#pragma once
+
+#include <libxml/tree.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tapline::xml {
+
+constexpr size_t document_bytes_max = 1 << 20; // Large domains have some 50 KiB.
+
+class Document {
+public:
+    // Throws Error with the line: what is no XML, has a document type (entities come with it) or
+    // is too long. Nothing is read but the text itself.
+    static Document parse(const std::string& text, const std::string& source);
+
+    const xmlNode* root() const { return xmlDocGetRootElement(tree_.get()); }
+
+    // Throws Error that names the source and the element's line.
+    [[noreturn]] void refuse(const xmlNode* element, const std::string& cause,
+                             const std::string& next_step = {}) const;
+
+private:
+    using Tree = std::unique_ptr<xmlDoc, decltype(&xmlFreeDoc)>;
+
+    Document(Tree tree, std::string source) : tree_(std::move(tree)), source_(std::move(source)) {}
+
+    Tree tree_;
+    std::string source_;
+};
+
+bool is_element(const xmlNode* node, const char* name);
+
+// The first child element of that name; nullptr where there is none, or no parent.
+const xmlNode* child(const xmlNode* parent, const char* name);
+std::vector<const xmlNode*> children(const xmlNode* parent, const char* name);
+
+// Absent where the element is missing or has no such attribute.
+std::optional<std::string> attribute(const xmlNode* element, const char* name);
+bool has_value(const xmlNode* element, const char* name, const char* value);
+
+// Without the blanks around it; empty where the element is missing.
+std::string content(const xmlNode* element);
+
+} // namespace tapline::xml

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <filesystem>
 #include <stdexcept>
 #include <utility>
 
@@ -49,7 +50,7 @@ Program::Program(const std::string& path, std::vector<std::string> arguments,
                  std::vector<int> fds) {
     Pipe output = make_pipe();
     Pipe errors = make_pipe();
-    const std::string program = std::string(PROGRAM_DIR) + "/" + path;
+    const std::string program = std::filesystem::path(PROGRAM_DIR) / path;
     arguments.insert(arguments.begin(), program);
     std::vector<char*> argv;
     std::ranges::transform(arguments, std::back_inserter(argv),

@@ -13,8 +13,8 @@ namespace tapline::netns {
 
 class Program {
 public:
-    // Runs the program (PROGRAM_DIR/path) with stdout and stderr read here; fds are inherited
-    // under their own numbers.
+    // Runs the program (PROGRAM_DIR/path, or any absolute path) with stdout and stderr read here;
+    // fds are inherited under their own numbers.
     Program(const std::string& path, std::vector<std::string> arguments, std::vector<int> fds = {});
     ~Program(); // Kills it if it still runs.
     Program(const Program&) = delete;

@@ -44,8 +44,9 @@ bool is_control(char c) {
 }
 
 std::vector<Word> words_of(std::string_view line, Place place) {
-    if (const auto found = std::ranges::find_if(line, is_control); found != line.end()) {
-        place.column = static_cast<size_t>(found - line.begin()) + 1;
+    const auto control = static_cast<size_t>(std::ranges::find_if(line, is_control) - line.begin());
+    if (control < line.size()) {
+        place.column = control + 1;
         fail(place, "a control character", "lines end with a newline alone");
     }
     std::vector<Word> words;
@@ -106,13 +107,13 @@ void parse_parent(const Word& word, AccessRule& rule) {
 }
 
 uint32_t parse_mode(const std::string& name, const Place& place) {
-    const auto found =
-        std::ranges::find_if(modes, [&](auto mode) { return name == to_text(mode); });
-    if (found == modes.end()) {
-        fail(place, fmt::format("no mode '{}'", name),
-             "write all, or some of bridge,vepa,private,passthru,source");
+    for (const MacvlanMode mode : modes) {
+        if (name == to_text(mode)) {
+            return static_cast<uint32_t>(mode);
+        }
     }
-    return static_cast<uint32_t>(*found);
+    fail(place, fmt::format("no mode '{}'", name),
+         "write all, or some of bridge,vepa,private,passthru,source");
 }
 
 uint32_t parse_modes(const Word& word) {

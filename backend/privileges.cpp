@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 
 namespace tapline {
 namespace {
@@ -85,8 +86,12 @@ CapabilityScope::CapabilityScope(Capabilities capabilities)
 }
 
 CapabilityScope::~CapabilityScope() {
-    select(before_);
-    apply();
+    try {
+        select(before_);
+        apply();
+    } catch (...) { // To go on with other rights than the code says is worse than to end.
+        std::terminate();
+    }
 }
 
 } // namespace tapline

@@ -88,6 +88,27 @@ std::vector<gid_t> groups_of(const passwd& account) {
     return groups;
 }
 
+// Rules go by names, so an interface may have only one here. For the kernel alternative names are
+// as good, and a macvlan or macvtap stands for the parent of its own.
+void refuse_other_names_of_parents(Netlink& netlink, const std::string& name) {
+    const RtnlLink link = netlink.link(name);
+    if (!link) {
+        return; // Told where the device is made.
+    }
+    const std::string operation = fmt::format("give a user a device on '{}'", name);
+    if (name != rtnl_link_get_name(link.get())) {
+        throw Error({.operation = operation,
+                     .cause = "this is an alternative name",
+                     .next_step = fmt::format("use '{}'", rtnl_link_get_name(link.get()))});
+    }
+    const char* type = rtnl_link_get_type(link.get());
+    if (type != nullptr && std::string_view(type).starts_with("macv")) {
+        throw Error({.operation = operation,
+                     .cause = fmt::format("it is a {} on another interface", type),
+                     .next_step = "use that interface"});
+    }
+}
+
 void refuse_what_is_not_allowed(const InterfaceSpec& interface) {
     const passwd* account = getpwuid(getuid());
     const std::string user = account != nullptr ? account->pw_name : std::to_string(getuid());
@@ -169,8 +190,9 @@ int run(std::vector<std::string> arguments) {
     close_all_but(options.socket);
     Asker asker = Asker::behind(UniqueFd(options.socket));
 
-    refuse_what_is_not_allowed(options.interface);
     Netlink netlink = Netlink::open();
+    refuse_other_names_of_parents(netlink, options.interface.parent());
+    refuse_what_is_not_allowed(options.interface);
     LinkWatch links = LinkWatch::open(); // Before the device: nothing that happens to it is missed.
     const CapabilityScope scope(Capabilities::in_effect); // For the device's end, too.
     const OwnedMacvtap owned = OwnedMacvtap::create(netlink, options.interface);

@@ -251,6 +251,16 @@ TEST_F(Helper, RefusesAModeAndAParentThatNoRuleAllows) {
     expect_refusal(ask({"--parent", "peer0"}), "'peer0'");
 }
 
+// The kernel would take either for the interface that is denied.
+TEST_F(Helper, RefusesOtherNamesOfAParentThatIsDenied) {
+    write_access_file("allow all all all\ndeny all uplink all\n");
+    expect_refusal(ask(on_uplink), access_file() + ":2");
+    run("ip link property add dev uplink altname second0");
+    expect_refusal(ask({"--parent", "second0"}), "use 'uplink'");
+    run("ip link add link uplink name other0 type macvtap mode bridge");
+    expect_refusal(ask({"--parent", "other0"}), "a macvtap on another interface");
+}
+
 TEST_F(Helper, RefusesEveryoneWithoutAnAccessFile) {
     std::filesystem::remove(access_file());
     expect_refusal(ask(on_uplink), access_file());

@@ -6,20 +6,15 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <linux/close_range.h>
-#include <pwd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
-#include <cctype>
-#include <charconv>
 #include <csignal>
 
 namespace tapline {
 namespace {
-
-constexpr int groups_max = 65536; // NGROUPS_MAX
 
 // What stopped the child before it became the command.
 struct Failure {
@@ -68,36 +63,7 @@ Failure become(const Command& command, char* const* argv) {
     return failed(Failure::Step::execute);
 }
 
-std::vector<gid_t> groups_of(const passwd& entry) {
-    std::vector<gid_t> groups(64);
-    int count = static_cast<int>(groups.size());
-    while (getgrouplist(entry.pw_name, entry.pw_gid, groups.data(), &count) < 0 &&
-           count <= groups_max) {
-        groups.resize(static_cast<size_t>(count));
-    }
-    groups.resize(static_cast<size_t>(count));
-    return groups;
-}
-
 } // namespace
-
-Account Account::find(const std::string& text) {
-    const passwd* entry = getpwnam(text.c_str());
-    uid_t number = 0;
-    const auto [stop, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (entry == nullptr && failure == std::errc{} && stop == text.data() + text.size()) {
-        entry = getpwuid(number);
-    }
-    if (entry == nullptr) {
-        throw Error({.operation = fmt::format("run as user '{}'", text),
-                     .cause = "no such user",
-                     .next_step = "see `getent passwd`"});
-    }
-    return {.name = entry->pw_name,
-            .user = entry->pw_uid,
-            .group = entry->pw_gid,
-            .groups = groups_of(*entry)};
-}
 
 ChildProcess ChildProcess::start(const Command& command) {
     std::vector<std::string> words = command.arguments;

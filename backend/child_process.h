@@ -1,26 +1,15 @@
 // A command that runs as a child with chosen descriptors and, if asked, as another user.
 #pragma once
 
+#include "backend/account.h"
 #include "backend/base/unique_fd.h"
 
 #include <sys/types.h>
 
-#include <span>
 #include <string>
 #include <vector>
 
 namespace tapline {
-
-// A user with all groups, as login(1) would set them.
-struct Account {
-    std::string name;
-    uid_t user;
-    gid_t group;
-    std::vector<gid_t> groups;
-
-    // By name or number. Throws Error where there is none.
-    static Account find(const std::string& text);
-};
 
 struct Command {
     std::vector<std::string> arguments; // The program first, looked for in PATH.

@@ -12,6 +12,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -53,27 +55,24 @@ std::optional<uint32_t> parse_id(std::string_view text) {
 // Whoever could write there could have others' devices deleted.
 void check_folder() {
     struct stat facts {};
+    const std::string operation = fmt::format("record a device in {}", folder);
+    const std::string next_step = fmt::format("as root: install -d -m 755 {}", folder);
     if (stat(folder, &facts) < 0) {
-        throw Error::from_errno(fmt::format("look at {}", folder));
+        throw Error::from_errno(operation, next_step);
     }
     if (facts.st_uid != 0 || (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        throw Error({.operation = fmt::format("record a device in {}", folder),
+        throw Error({.operation = operation,
                      .cause = "the folder is not root's alone",
-                     .next_step = fmt::format("rm -r {0}; install -d -m 755 {0}", folder)});
+                     .next_step = fmt::format("as root: rm -r {}", folder)});
     }
 }
 
+// By root only: a folder that tapline-helper made would belong to the user who asks.
 void make_folder() {
-    std::error_code failure;
-    if (fs::create_directories(folder, failure)) {
+    std::error_code failure; // Told by check_folder().
+    if (geteuid() == 0 && fs::create_directories(folder, failure)) {
         fs::permissions(TAPLINE_RUNSTATE, fs::perms(0755), failure);
         fs::permissions(folder, fs::perms(0755), failure);
-    }
-    if (failure) {
-        throw Error({.operation = fmt::format("make folder {}", folder),
-                     .cause = failure.message(),
-                     .next_step = "run as root",
-                     .code = failure.value()});
     }
     check_folder();
 }
@@ -126,6 +125,11 @@ void read_facts(RecordedDevice& record, const std::string& text) {
         facts.at("pid").get_to(record.pid);
         facts.at("network_namespace").get_to(record.network_namespace);
     } catch (const nlohmann::json::exception&) { // One that was damaged is no less a record.
+    }
+    // Records of tapline-helper belong to its users, and these texts go to an administrator.
+    for (std::string* shown : {&record.parent, &record.program}) {
+        std::ranges::replace_if(
+            *shown, [](unsigned char c) { return std::iscntrl(c) != 0; }, '?');
     }
 }
 

@@ -34,7 +34,7 @@ public:
     Guest() {
         run(program_path("backend/tapline") +
             " create --parent uplink --name tl0 --mac 52:54:00:00:00:01 > /dev/null");
-        queue_.emplace(TapQueue::open(find_macvtap(netlink_, "tl0")));
+        queue_.emplace(TapQueue::open(TapNode::of(find_macvtap(netlink_, "tl0"))));
         queue_->configure(VnetHeader::legacy, 0);
     }
 

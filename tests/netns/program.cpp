@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <filesystem>
 #include <stdexcept>
 #include <utility>
 
@@ -46,7 +47,7 @@ std::string read_all(int fd) {
 } // namespace
 
 std::string program_path(const std::string& path) {
-    return std::string(PROGRAM_DIR) + "/" + path;
+    return std::filesystem::path(PROGRAM_DIR) / path;
 }
 
 Program::Program(const std::string& path, std::vector<std::string> arguments,

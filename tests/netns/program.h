@@ -11,13 +11,13 @@
 
 namespace tapline::netns {
 
-// Of one of ours, for those who run it themselves.
+// Below the build folder, or anywhere if absolute.
 std::string program_path(const std::string& path);
 
 class Program {
 public:
-    // Runs the program path_of(path) with stdout and stderr read here; fds are inherited
-    // under their own numbers.
+    // Runs program_path(path) with stdout and stderr read here; fds are inherited under their own
+    // numbers.
     Program(const std::string& path, std::vector<std::string> arguments, std::vector<int> fds = {});
     ~Program(); // Kills it if it still runs.
     Program(const Program&) = delete;

@@ -1,6 +1,7 @@
 """A virtual machine whose only network card is served by a vhost-user backend."""
 
 import os
+import shutil
 
 import initramfs
 from lab import GUEST_IPV4, GUEST_IPV6, IPV4_LENGTH, IPV6_LENGTH
@@ -44,19 +45,30 @@ class Guest(TalkingChild):
         kernel = initramfs.Kernel(machine.kernel_root)
         archive = lab.path("initramfs")
         initramfs.build(kernel, archive)
+        image = shutil.copy(kernel.image, lab.path("kernel"))  # Where any user could read it.
         self.console = lab.path("console.log")
-        card = f"virtio-net-pci,netdev=net,mac={backend['mac']},romfile={machine.nic_options}"
         super().__init__([
+            *self.launcher(lab),
             machine.qemu, "-nodefaults", "-no-user-config", "-display", "none",
             "-accel", "tcg", "-m", MEMORY, "-machine", "q35,memory-backend=memory",
             # The backend maps the memory of the guest, so it must be a file both can share.
             "-object", f"memory-backend-memfd,id=memory,size={MEMORY},share=on",
-            "-kernel", kernel.image, "-initrd", archive, "-append", "console=ttyS0 quiet",
+            "-kernel", image, "-initrd", archive, "-append", "console=ttyS0 quiet",
             "-serial", f"file:{self.console}",
             "-chardev", "stdio,id=shell,signal=off", "-serial", "chardev:shell",
-            "-chardev", f"socket,id=backend,path={backend['socket']}",
-            "-netdev", "vhost-user,id=net,chardev=backend", "-device", card,
+            *self.card(lab, machine, backend),
         ], lab.path("qemu.log"))
+
+    def launcher(self, lab):
+        """What QEMU is started with."""
+        return []
+
+    def card(self, lab, machine, backend):
+        """QEMU's options of the network card."""
+        return ["-chardev", f"socket,id=backend,path={backend['socket']}",
+                "-netdev", "vhost-user,id=net,chardev=backend",
+                "-device", f"virtio-net-pci,netdev=net,mac={backend['mac']},"
+                           f"romfile={machine.nic_options}"]
 
     def wait_booted(self):
         """Until the shell answers; then gives the network card its addresses."""

@@ -2,6 +2,7 @@
 
 #include "backend/base/error.h"
 #include "backend/device_record.h"
+#include "backend/host_link.h"
 #include "backend/macvtap_device.h"
 #include "backend/network_namespace.h"
 #include "backend/node_users.h"
@@ -41,6 +42,7 @@ private:
     void check(Netlink& netlink, const MacvtapDevice* device, const RecordedDevice& record);
     void check_abandoned(Netlink& netlink, const MacvtapDevice& device,
                          const RecordedDevice& record);
+    void check_host_links(Netlink& netlink);
     void report(Reconciled entry, const std::function<void()>& mend = {});
 
     Mending mending_;
@@ -77,6 +79,24 @@ void Reconciliation::check_namespace(const std::vector<const RecordedDevice*>& r
             report({Finding::orphan, device.name, "it had no record"},
                    [&] { restore_device_record(*device.record_id, device.parent); });
         }
+    }
+    check_host_links(netlink);
+}
+
+void Reconciliation::check_host_links(Netlink& netlink) {
+    const UniqueFd lock = try_lock_host_link_records();
+    if (!lock) { // Who holds it is at work, and alive.
+        return;
+    }
+    try {
+        for (const HostLinkRecord& record : find_broken_host_links(netlink)) {
+            report({Finding::leftover,
+                    fmt::format("host link '{}' on '{}'", record.name, record.parent),
+                    record.complete ? "its link was deleted" : "it was made halfway"},
+                   [&] { undo_host_link(netlink, record); });
+        }
+    } catch (const Error& error) {
+        report({Finding::leftover, "host links", "their records are damaged", error.what()});
     }
 }
 

@@ -166,6 +166,14 @@ TEST_F(Helper, DeletesTheDeviceWhenItsWatcherIsToldToEnd) {
     EXPECT_TRUE(eventually([] { return watchers().empty(); }));
 }
 
+TEST_F(Helper, IsListedAsTheOwnerByTheNumberOfItsWatcher) {
+    ASSERT_EQ(ask({"--parent", "uplink"}).status, 0);
+    const auto listed =
+        nlohmann::json::parse(outcome_of("backend/tapline", {"list", "--json"}).output);
+    const nlohmann::json owner{{"program", "tapline-helper"}, {"pid", watchers().at(0)}};
+    EXPECT_EQ(listed.at(0).at("owner"), owner);
+}
+
 TEST_F(Helper, StopsWatchingWhenTheDeviceIsGone) {
     ASSERT_EQ(ask(on_uplink).status, 0);
     ASSERT_EQ(watchers().size(), 1u);

@@ -129,7 +129,13 @@ void Reconciliation::check(Netlink& netlink, const MacvtapDevice* device,
 
 void Reconciliation::check_abandoned(Netlink& netlink, const MacvtapDevice& device,
                                      const RecordedDevice& record) {
-    const auto user = find_node_user(device);
+    std::optional<NodeUser> user;
+    try {
+        user = find_node_user(device);
+    } catch (const Error& error) {
+        report({Finding::in_use, device.name, owner_of(record) + " is gone", error.what()});
+        return;
+    }
     if (user) {
         report({Finding::in_use, device.name,
                 fmt::format("{} is gone, but {} (process {}) uses it", owner_of(record),
@@ -152,6 +158,10 @@ void Reconciliation::check_left_nodes() {
         report({Finding::leftover, path, "the process that made it is gone"},
                [&] { std::filesystem::remove(path); });
     }
+}
+
+bool is_removed(const Reconciled& entry) {
+    return entry.finding == Finding::leftover && entry.failure.empty();
 }
 
 } // namespace
@@ -195,6 +205,19 @@ std::vector<Reconciled> reconcile(Mending mending) {
     }
     reconciliation.check_left_nodes();
     return reconciliation.take();
+}
+
+OwnedMacvtap create_over_leftovers(Netlink& netlink, const InterfaceSpec& spec) {
+    try {
+        return OwnedMacvtap::create(netlink, spec);
+    } catch (const Error& error) {
+        const bool may_be_in_the_way = error.code() == EEXIST || error.code() == EADDRINUSE ||
+                                       error.code() == EBUSY || error.code() == EINVAL;
+        if (!may_be_in_the_way || std::ranges::none_of(reconcile(Mending::mend), is_removed)) {
+            throw;
+        }
+    }
+    return OwnedMacvtap::create(netlink, spec);
 }
 
 } // namespace tapline

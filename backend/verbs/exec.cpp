@@ -5,6 +5,7 @@
 #include "backend/child_process.h"
 #include "backend/interface_options.h"
 #include "backend/link_watch.h"
+#include "backend/reconcile.h"
 #include "backend/tap_queue.h"
 #include "backend/verbs/verbs.h"
 
@@ -164,7 +165,7 @@ int exec_verb(const Arguments& arguments) {
     LinkWatch links = LinkWatch::open();
     std::optional<OwnedMacvtap> made;
     if (spec) {
-        made.emplace(OwnedMacvtap::create(netlink, *spec));
+        made.emplace(create_over_leftovers(netlink, *spec));
         grant_node(made->device(), *spec);
     }
     const MacvtapDevice device = made ? made->device() : find_macvtap(netlink, *options.device);

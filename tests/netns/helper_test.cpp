@@ -157,6 +157,12 @@ TEST_F(Helper, MakesTheDeviceAsItsOptionsSay) {
     EXPECT_EQ(device.at("txqlen"), 2000);
 }
 
+TEST_F(Helper, HasTheRightsForAMulticastFilter) {
+    const Outcome outcome = ask({"--parent", "uplink", "--multicast", "none"});
+    ASSERT_EQ(outcome.status, 0) << outcome.errors;
+    EXPECT_NE(output_of("tc filter show dev tl0 ingress"), "");
+}
+
 TEST_F(Helper, DeletesTheDeviceWhenItsWatcherIsToldToEnd) {
     ASSERT_EQ(ask(on_uplink).status, 0);
     const auto running = watchers();

@@ -97,7 +97,10 @@ ChildProcess ChildProcess::start(const Command& command) {
                         failure.step == Failure::Step::execute || command.account == nullptr
                             ? command.arguments.front()
                             : command.account->name),
-            failure.code == ENOENT ? "it is not in PATH" : "", failure.code);
+            failure.code == ENOENT && command.arguments.front().find('/') == std::string::npos
+                ? "it is not in PATH"
+                : "",
+            failure.code);
     }
     return child;
 }

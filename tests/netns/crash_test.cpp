@@ -1,5 +1,6 @@
 // Every program that makes or deletes a device, killed before and after each of its system calls
 // that change something: one `tapline reconcile` later nothing is left that should not be.
+#include "tests/netns/device_lab.h"
 #include "tests/netns/helper_lab.h"
 #include "tests/netns/killer.h"
 #include "tests/unit/eventually.h"
@@ -23,23 +24,7 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::IsSupersetOf;
-using Arguments = std::vector<std::string>;
-
-constexpr auto records_folder = "/run/tapline/devices";
 constexpr auto device = "crash0";
-
-Outcome tapline(const Arguments& arguments) {
-    return outcome_of("backend/tapline", arguments);
-}
-
-std::vector<std::string> records() {
-    std::vector<std::string> names;
-    std::error_code missing;
-    for (const auto& entry : fs::directory_iterator(records_folder, missing)) {
-        names.push_back(entry.path().filename());
-    }
-    return names;
-}
 
 void expect_nothing_left(const Fate& fate, const nlohmann::json& links_before) {
     EXPECT_EQ(links(), links_before);
@@ -115,13 +100,10 @@ private:
 constexpr auto removed = "crash0: removed";
 constexpr auto forgotten = "a device on 'uplink': forgotten";
 
-class Crashes : public testing::Test {
+class Crashes : public DeviceLab {
 protected:
-    ~Crashes() override { fs::remove_all("/run/tapline"); }
-
     Mended mended_;
 
-    Wire wire_;
     nlohmann::json links_before_ = links();
 };
 

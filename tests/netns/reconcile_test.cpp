@@ -134,6 +134,18 @@ TEST_F(Reconcile, LeavesADeviceThatIsInUseAndRemovesItLater) {
     EXPECT_THAT(records(), IsEmpty());
 }
 
+// The kernel gives the number of the deleted device to the next one.
+TEST_F(Reconcile, IsNotKeptByAQueueOfADeviceThatIsGone) {
+    Program holder("backend/tapline", {"exec", "--parent", "uplink", "--name", "gone0", "--", "sh",
+                                       "-c", "echo ready; exec tail -f /dev/null"});
+    EXPECT_EQ(holder.next_line(), "ready");
+    run("ip link delete gone0");
+    abandon("web0");
+    EXPECT_THAT(reconcile(), testing::StartsWith("web0: removed: "));
+    holder.signal(SIGTERM);
+    EXPECT_EQ(holder.wait(), 128 + SIGTERM);
+}
+
 TEST_F(Reconcile, RecordsADeviceThatLostItsRecord) {
     create("web0");
     lose_records();

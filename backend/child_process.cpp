@@ -100,7 +100,10 @@ ChildProcess ChildProcess::start(const Command& command) {
         child.wait();
         throw Error::from_errno(
             fmt::format("run '{}': {}", command.arguments.front(), to_text(failure.step)),
-            failure.code == ENOENT ? "it is not in PATH" : "", failure.code);
+            failure.code == ENOENT && command.arguments.front().find('/') == std::string::npos
+                ? "it is not in PATH"
+                : "",
+            failure.code);
     }
     return child;
 }

@@ -53,9 +53,8 @@ std::optional<uint32_t> parse_id(std::string_view text) {
 }
 
 // Whoever could write there could have others' devices deleted.
-void check_folder() {
+void check_folder(const std::string& operation) {
     struct stat facts {};
-    const std::string operation = fmt::format("record a device in {}", folder);
     const std::string next_step = fmt::format("as root: install -d -m 755 {}", folder);
     if (stat(folder, &facts) < 0) {
         throw Error::from_errno(operation, next_step);
@@ -74,7 +73,7 @@ void make_folder() {
         fs::permissions(TAPLINE_RUNSTATE, fs::perms(0755), failure);
         fs::permissions(folder, fs::perms(0755), failure);
     }
-    check_folder();
+    check_folder(fmt::format("record a device in {}", folder));
 }
 
 void write_all(int fd, const std::string& text) {
@@ -103,6 +102,14 @@ UniqueFd publish(const std::string& path, const std::string& parent) {
         throw Error::from_errno(fmt::format("record a device in {}", path));
     }
     return file;
+}
+
+// Whatever else lies there is neither followed nor waited for.
+UniqueFd open_plain_file(const std::string& path) {
+    UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat facts {};
+    return file && fstat(file.get(), &facts) == 0 && S_ISREG(facts.st_mode) ? std::move(file)
+                                                                            : UniqueFd();
 }
 
 std::string read_start(int fd) {
@@ -141,8 +148,8 @@ std::optional<RecordedDevice> read_record(const fs::path& path) {
     const bool kept = name.ends_with(kept_suffix);
     const auto id =
         parse_id(std::string_view(name).substr(0, name.size() - (kept ? kept_suffix.size() : 0)));
-    UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    if (!id || !file) {
+    UniqueFd file = open_plain_file(path);
+    if (!file || !id || path != (kept ? kept_path(*id) : owned_path(*id))) {
         return std::nullopt;
     }
     RecordedDevice record{.id = *id, .state = RecordState::kept};
@@ -191,6 +198,9 @@ void DeviceRecord::erase() noexcept {
 std::vector<RecordedDevice> read_device_records() {
     std::vector<RecordedDevice> records;
     std::error_code missing; // Then nothing was recorded.
+    if (fs::exists(folder, missing)) {
+        check_folder(fmt::format("read the records in {}", folder));
+    }
     for (const auto& entry : fs::directory_iterator(folder, missing)) {
         if (auto record = read_record(entry.path())) {
             records.push_back(std::move(*record));
@@ -200,8 +210,9 @@ std::vector<RecordedDevice> read_device_records() {
 }
 
 std::optional<RecordedDevice> read_device_record(uint32_t id) {
-    auto record = read_record(kept_path(id));
-    return record ? std::move(record) : read_record(owned_path(id));
+    auto record =
+        read_record(owned_path(id)); // First: it may be kept meanwhile, never the reverse.
+    return record ? std::move(record) : read_record(kept_path(id));
 }
 
 void erase_device_record(uint32_t id) noexcept {
@@ -211,7 +222,13 @@ void erase_device_record(uint32_t id) noexcept {
 
 void restore_device_record(uint32_t id, const std::string& parent) {
     make_folder();
-    (void)publish(kept_path(id), parent);
+    try {
+        (void)publish(kept_path(id), parent);
+    } catch (const Error& error) {
+        if (error.code() != EEXIST) { // Else another process was faster.
+            throw;
+        }
+    }
 }
 
 std::string device_alias(uint32_t id) {

@@ -54,7 +54,8 @@ struct RecordedDevice {
     UniqueFd lock;               // Of an abandoned record: nobody else repairs it meanwhile.
 };
 
-// All there are; with what cannot be read as a record left out.
+// All there are; with what cannot be read as a record left out. Throws Error where others than root
+// can write records.
 std::vector<RecordedDevice> read_device_records();
 std::optional<RecordedDevice> read_device_record(uint32_t id);
 

@@ -9,6 +9,7 @@
 #include "backend/tap_node.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -20,11 +21,13 @@ namespace tapline {
 namespace {
 
 std::string owner_of(const RecordedDevice& record) {
-    return fmt::format("{} (process {})", record.program, record.pid);
+    return record.program.empty() ? "its owner" // Of a damaged record.
+                                  : fmt::format("{} (process {})", record.program, record.pid);
 }
 
 std::string name_without_device(const RecordedDevice& record) {
-    return fmt::format("a device on '{}'", record.parent);
+    return record.parent.empty() ? fmt::format("a device (record {:08x})", record.id)
+                                 : fmt::format("a device on '{}'", record.parent);
 }
 
 // Everything that is mended here, and what was found on the way.
@@ -73,9 +76,9 @@ void Reconciliation::check_namespace(const std::vector<const RecordedDevice*>& r
         check(netlink, found == devices.end() ? nullptr : &*found, *record);
     }
     for (const MacvtapDevice& device : devices) {
-        // Its record may have been written after we looked.
+        // Since we looked its record may have been written, or it was deleted and then its record.
         if (device.ours() && !recorded.contains(*device.record_id) &&
-            !read_device_record(*device.record_id)) {
+            !read_device_record(*device.record_id) && netlink.link(device.index)) {
             report({Finding::orphan, device.name, "it had no record"},
                    [&] { restore_device_record(*device.record_id, device.parent); });
         }
@@ -133,8 +136,11 @@ void Reconciliation::check_abandoned(Netlink& netlink, const MacvtapDevice& devi
     try {
         user = find_node_user(device);
     } catch (const Error& error) {
-        report({Finding::in_use, device.name, owner_of(record) + " is gone", error.what()});
-        return;
+        if (netlink.link(device.index)) { // Else it has gone meanwhile, and its record shall.
+            report({Finding::in_use, device.name, owner_of(record) + " is gone, users are unknown",
+                    error.what()});
+            return;
+        }
     }
     if (user) {
         report({Finding::in_use, device.name,
@@ -149,6 +155,10 @@ void Reconciliation::check_abandoned(Netlink& netlink, const MacvtapDevice& devi
 }
 
 void Reconciliation::check_without_namespace(const RecordedDevice& record) {
+    if (record.state == RecordState::owned) { // Of a container that /proc does not show, then.
+        report({Finding::in_order, name_without_device(record), owner_of(record) + " owns it"});
+        return;
+    }
     report({Finding::forgotten, name_without_device(record), "its network namespace is gone"},
            [&] { erase_device_record(record.id); });
 }
@@ -183,6 +193,11 @@ const char* to_text(Finding finding) {
 }
 
 std::vector<Reconciled> reconcile(Mending mending) {
+    if (geteuid() != 0) { // Records and other users' processes cannot be read.
+        throw Error({.operation = "reconcile devices and records",
+                     .cause = "only root can tell what is in use",
+                     .next_step = "run as root"});
+    }
     const std::vector<RecordedDevice> records = read_device_records();
     const ino_t here = current_network_namespace();
     std::map<ino_t, std::vector<const RecordedDevice*>> by_namespace = {{here, {}}};

@@ -53,6 +53,8 @@ std::string extended_acknowledgement(const nlmsgerr* answer) {
 }
 
 constexpr unsigned dump_tries_max = 16;
+// The kernel's dumps come in at most 32 KiB; one link with a long list inside can have more.
+constexpr size_t message_bytes_max = 64 << 10;
 
 } // namespace
 
@@ -91,6 +93,12 @@ Netlink Netlink::open() {
         throw std::bad_alloc();
     }
     if (const int result = nl_connect(socket.get(), NETLINK_ROUTE); result < 0) {
+        fail("open a route netlink socket", result);
+    }
+    // Else libnl asks for the length of each message first, which is a system call for each.
+    nl_socket_disable_msg_peek(socket.get());
+    if (const int result = nl_socket_set_msg_buf_size(socket.get(), message_bytes_max);
+        result < 0) {
         fail("open a route netlink socket", result);
     }
     const int on = 1; // Best effort: without it an error is an errno and no more.

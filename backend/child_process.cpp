@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -18,12 +19,14 @@ namespace {
 
 // What stopped the child before it became the command.
 struct Failure {
-    enum class Step : int { groups, group, user, descriptors, execute } step;
+    enum class Step : int { network_namespace, groups, group, user, descriptors, execute } step;
     int code;
 };
 
 const char* to_text(Failure::Step step) {
     switch (step) {
+    case Failure::Step::network_namespace:
+        return "return to the caller's network namespace";
     case Failure::Step::groups:
     case Failure::Step::group:
     case Failure::Step::user:
@@ -31,7 +34,7 @@ const char* to_text(Failure::Step step) {
     case Failure::Step::descriptors:
         return "hand over descriptors";
     case Failure::Step::execute:
-        return "execute";
+        return "execute it";
     }
     return "start";
 }
@@ -39,6 +42,9 @@ const char* to_text(Failure::Step step) {
 // From fork to exec: system calls only.
 Failure become(const Command& command, char* const* argv) {
     const auto failed = [](Failure::Step step) { return Failure{step, errno}; };
+    if (command.network_namespace >= 0 && setns(command.network_namespace, CLONE_NEWNET) < 0) {
+        return failed(Failure::Step::network_namespace);
+    }
     if (const Account* account = command.account) {
         if (setgroups(account->groups.size(), account->groups.data()) < 0) {
             return failed(Failure::Step::groups);
@@ -93,10 +99,7 @@ ChildProcess ChildProcess::start(const Command& command) {
     if (read(told.get(), &failure, sizeof failure) == sizeof failure) { // Nothing after an exec.
         child.wait();
         throw Error::from_errno(
-            fmt::format("{} '{}'", to_text(failure.step),
-                        failure.step == Failure::Step::execute || command.account == nullptr
-                            ? command.arguments.front()
-                            : command.account->name),
+            fmt::format("run '{}': {}", command.arguments.front(), to_text(failure.step)),
             failure.code == ENOENT ? "it is not in PATH" : "", failure.code);
     }
     return child;

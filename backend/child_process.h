@@ -15,6 +15,7 @@ struct Command {
     std::vector<std::string> arguments; // The program first, looked for in PATH.
     std::vector<int> fds;               // Inherited under their own numbers, beside 0 to 2.
     const Account* account = nullptr;   // Null: the caller's.
+    int network_namespace = -1;         // Negative: the caller's.
 };
 
 class ChildProcess {

@@ -85,6 +85,10 @@ void write_all(int fd, const std::string& text) {
     }
 }
 
+std::string to_text(const nlohmann::ordered_json& facts) {
+    return facts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
+}
+
 // Appears under its name whole and locked, or not at all: it is written without a name.
 UniqueFd publish(const std::string& path, const std::string& parent) {
     const nlohmann::ordered_json facts = {{"parent", parent},
@@ -95,8 +99,7 @@ UniqueFd publish(const std::string& path, const std::string& parent) {
     if (!file || flock(file.get(), LOCK_EX | LOCK_NB) < 0) {
         throw Error::from_errno(fmt::format("record a device in {}", folder));
     }
-    write_all(file.get(),
-              facts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n');
+    write_all(file.get(), to_text(facts));
     const std::string unnamed = fmt::format("/proc/self/fd/{}", file.get());
     if (linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) < 0) {
         throw Error::from_errno(fmt::format("record a device in {}", path));
@@ -147,6 +150,16 @@ DeviceRecord DeviceRecord::create(const std::string& parent) {
     make_folder();
     const uint32_t id = random_id();
     return {id, publish(owned_path(id), parent)};
+}
+
+void DeviceRecord::take_over() {
+    auto facts = nlohmann::ordered_json::parse(read_start(lock_.get()));
+    facts["pid"] = getpid();
+    const std::string text = to_text(facts);
+    if (ftruncate(lock_.get(), 0) < 0 || lseek(lock_.get(), 0, SEEK_SET) < 0) {
+        throw Error::from_errno(fmt::format("change device record {}", owned_path(id_)));
+    }
+    write_all(lock_.get(), text);
 }
 
 void DeviceRecord::keep() {

@@ -23,6 +23,8 @@ public:
     static DeviceRecord create(const std::string& parent);
 
     uint32_t id() const { return id_; }
+    // After a fork: the lock goes on in this process, and so shall the name of the owner.
+    void take_over();
     // From now on the device shall live without an owner.
     void keep();
     // The device is gone, or was never made. Goes on where the record is gone already.

@@ -100,25 +100,6 @@ void announce_all(const std::vector<IpAddress>& addresses, const MacAddress& mac
     }
 }
 
-// Each step is the same whether it was taken before or not. The link goes last, so that the host
-// is never without an address.
-void undo(Netlink& netlink, const HostLinkRecord& record) {
-    const std::vector<Link> links = netlink.links();
-    const auto station = station_of(record, links);
-    const auto parent = std::ranges::find(links, record.parent_index, &Link::index);
-    const bool has_parent = parent != links.end();
-    if (has_parent) {
-        give_back(netlink, record, station ? station->index : 0, parent->name);
-    }
-    if (station) {
-        delete_link(netlink, *station);
-    }
-    if (has_parent && parent->mac) {
-        announce_all(record.addresses, *parent->mac, record.parent_index);
-    }
-    erase_record(record);
-}
-
 std::vector<std::string> warnings_for(const HostLinkSpec& spec, const HostLinkRecord& record,
                                       Netlink& netlink) {
     std::vector<std::string> warnings;
@@ -199,6 +180,34 @@ std::vector<HostLink> list_host_links(Netlink& netlink) {
     return all;
 }
 
+std::vector<HostLinkRecord> find_broken_host_links(Netlink& netlink) {
+    const std::vector<Link> links = netlink.links();
+    std::vector<HostLinkRecord> broken = read_host_link_records();
+    std::erase_if(broken, [&](const HostLinkRecord& record) {
+        return record.complete && station_of(record, links);
+    });
+    return broken;
+}
+
+// Each step is the same whether it was taken before or not. The link goes last, so that the host
+// is never without an address.
+void undo_host_link(Netlink& netlink, const HostLinkRecord& record) {
+    const std::vector<Link> links = netlink.links();
+    const auto station = station_of(record, links);
+    const auto parent = std::ranges::find(links, record.parent_index, &Link::index);
+    const bool has_parent = parent != links.end();
+    if (has_parent) {
+        give_back(netlink, record, station ? station->index : 0, parent->name);
+    }
+    if (station) {
+        delete_link(netlink, *station);
+    }
+    if (has_parent && parent->mac) {
+        announce_all(record.addresses, *parent->mac, record.parent_index);
+    }
+    erase_record(record);
+}
+
 void remove_host_link(Netlink& netlink, const std::string& parent_or_name) {
     const UniqueFd lock = lock_host_link_records();
     const std::vector<Link> links = netlink.links();
@@ -207,7 +216,7 @@ void remove_host_link(Netlink& netlink, const std::string& parent_or_name) {
         const std::string parent = name_of(links, record.parent_index);
         if (parent_or_name == (parent.empty() ? record.parent : parent) ||
             parent_or_name == (station ? station->name : record.name)) {
-            return undo(netlink, record);
+            return undo_host_link(netlink, record);
         }
     }
     for (const Link& station : links) {
@@ -298,7 +307,7 @@ OwnedHostLink::~OwnedHostLink() {
         return;
     }
     try {
-        undo(*netlink_, record_);
+        undo_host_link(*netlink_, record_);
     } catch (const std::exception&) { // A destructor has nobody to tell; the record stays.
     }
 }

@@ -28,6 +28,11 @@ std::vector<HostLink> list_host_links(Netlink& netlink);
 // where the parent has none. Throws Error where the name is of nothing or of what is not ours.
 void remove_host_link(Netlink& netlink, const std::string& parent_or_name);
 
+// What a process that was killed left of one, and one whose link or parent somebody deleted. The
+// caller holds the lock of the records.
+std::vector<HostLinkRecord> find_broken_host_links(Netlink& netlink);
+void undo_host_link(Netlink& netlink, const HostLinkRecord& record);
+
 // A host link that is undone with its owner, unless it is kept. What cannot be undone then stays on
 // record for remove_host_link().
 class OwnedHostLink {

@@ -3,6 +3,8 @@
 #include "backend/base/error.h"
 #include "backend/whole_number.h"
 
+#include "config.h"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <glib.h>
@@ -24,7 +26,7 @@ using GlibError = std::unique_ptr<GError, decltype(&g_error_free)>;
 using GlibText = std::unique_ptr<gchar, decltype(&g_free)>;
 using nlohmann::json;
 
-const std::filesystem::path folder = "/run/tapline/host-links";
+const std::filesystem::path folder = TAPLINE_RUNSTATE "/host-links";
 
 // /run is shared by network namespaces. This number is never given to a second one.
 uint64_t namespace_cookie() {
@@ -141,6 +143,11 @@ std::string text_of(const HostLinkRecord& record) {
                 {"complete", record.complete},         {"addresses", messages_of(record.addresses)},
                 {"routes", messages_of(record.routes)}}
         .dump();
+}
+
+UniqueFd try_lock_host_link_records() {
+    UniqueFd lock(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return lock && flock(lock.get(), LOCK_EX | LOCK_NB) == 0 ? std::move(lock) : UniqueFd();
 }
 
 void write_record(const HostLinkRecord& record) {

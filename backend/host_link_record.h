@@ -30,6 +30,8 @@ std::vector<HostLinkRecord> read_host_link_records();
 
 // While it is held no other process changes host links or their records.
 UniqueFd lock_host_link_records();
+// Empty while another process holds it, and where there never was a record. Changes nothing.
+UniqueFd try_lock_host_link_records();
 void write_record(const HostLinkRecord& record); // Whole or not at all.
 void erase_record(const HostLinkRecord& record);
 

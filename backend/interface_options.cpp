@@ -37,10 +37,13 @@ NetworkNamespaceOption::NetworkNamespaceOption(CommandLine& command_line) {
                        "Network namespace of parent and device (default: the caller's)", text_);
 }
 
-void NetworkNamespaceOption::enter() const {
-    if (text_) {
-        enter_network_namespace(open_network_namespace(*text_));
+UniqueFd NetworkNamespaceOption::enter() const {
+    if (!text_) {
+        return UniqueFd();
     }
+    UniqueFd left = open_own_network_namespace();
+    enter_network_namespace(open_network_namespace(*text_));
+    return left;
 }
 
 } // namespace tapline

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend/base/command_line.h"
+#include "backend/base/unique_fd.h"
 #include "backend/interface_spec.h"
 
 #include <optional>
@@ -16,8 +17,9 @@ class NetworkNamespaceOption {
 public:
     explicit NetworkNamespaceOption(CommandLine& command_line);
 
-    // Before anything is looked at and any thread is started. Does nothing where none was named.
-    void enter() const;
+    // Before anything is looked at and any thread is started. Returns the namespace that was left;
+    // does and returns nothing where none was named.
+    UniqueFd enter() const;
 
 private:
     std::optional<std::string> text_;

@@ -2,6 +2,7 @@
 
 #include "backend/allowed_macs.h"
 #include "backend/base/error.h"
+#include "backend/multicast_filter.h"
 #include "backend/parent.h"
 
 #include <fmt/format.h>
@@ -232,6 +233,9 @@ OwnedMacvtap OwnedMacvtap::create(Netlink& netlink, const InterfaceSpec& spec) {
     const MacvtapDevice& device = owned.device_;
     expect_done(netlink, netlink.request(mark(device.index, spec.multicast(), id)),
                 fmt::format("mark '{}' as ours", device.name), spec, parent);
+    if (spec.multicast() == MulticastPolicy::none) {
+        add_multicast_filter(netlink, device);
+    }
     expect_done(netlink, netlink.request(LinkRequest::change(device.index, IFF_UP)),
                 fmt::format("bring up '{}'", device.name), spec, parent);
     if (!parent.has_flag(IFF_UP)) { // Last: nothing would undo it.

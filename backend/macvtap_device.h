@@ -56,6 +56,7 @@ public:
 
     const MacvtapDevice& device() const { return device_; }
     void keep();
+    void take_over() { record_.take_over(); } // In the process that was forked to own it.
 
 private:
     OwnedMacvtap(Netlink& netlink, DeviceRecord record)

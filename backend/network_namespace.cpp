@@ -86,6 +86,14 @@ UniqueFd find_network_namespace(ino_t number) {
     return UniqueFd();
 }
 
+UniqueFd open_own_network_namespace() {
+    UniqueFd fd(::open(own_namespace, O_RDONLY | O_CLOEXEC));
+    if (!fd) {
+        throw Error::from_errno(fmt::format("open {}", own_namespace), "mount /proc");
+    }
+    return fd;
+}
+
 ino_t current_network_namespace() {
     const ino_t number = inode_of(own_namespace);
     if (number == 0) {
@@ -102,10 +110,7 @@ void enter_network_namespace(const UniqueFd& fd) {
 }
 
 NetworkNamespaceVisit::NetworkNamespaceVisit(const UniqueFd& fd)
-    : home_(::open(own_namespace, O_RDONLY | O_CLOEXEC)) {
-    if (!home_) {
-        throw Error::from_errno(fmt::format("open {}", own_namespace), "mount /proc");
-    }
+    : home_(open_own_network_namespace()) {
     enter_network_namespace(fd);
 }
 

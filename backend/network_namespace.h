@@ -17,6 +17,7 @@ UniqueFd open_network_namespace(const std::string& text);
 // By its inode number, looked for among the named ones and those of processes; empty if gone.
 UniqueFd find_network_namespace(ino_t number);
 
+UniqueFd open_own_network_namespace();
 ino_t current_network_namespace();
 
 // Of the calling thread: before others are started. Throws Error.

@@ -1,9 +1,13 @@
 #include "backend/node_users.h"
 
+#include "backend/base/error.h"
 #include "backend/tap_node.h"
+
+#include <fmt/format.h>
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -14,15 +18,18 @@ namespace {
 namespace fs = std::filesystem;
 
 bool has_open(const fs::path& process, dev_t number) {
-    std::error_code gone; // Or not ours to look into.
-    for (const auto& entry : fs::directory_iterator(process / "fd", gone)) {
-        struct stat facts {}; // Of the open file itself: its name may be anything.
-        if (stat(entry.path().c_str(), &facts) == 0 && S_ISCHR(facts.st_mode) &&
-            facts.st_rdev == number) {
-            return true;
-        }
+    std::error_code failure;
+    const fs::directory_iterator fds(process / "fd", failure);
+    if (failure == std::errc::permission_denied) { // It may be the one; gone ones are not.
+        throw Error({.operation = fmt::format("look at {}/fd", process.string()),
+                     .cause = failure.message(),
+                     .next_step = "needs CAP_SYS_PTRACE: run as root"});
     }
-    return false;
+    return std::any_of(begin(fds), end(fds), [&](const fs::directory_entry& entry) {
+        struct stat facts {}; // Of the open file itself: its name may be anything.
+        return stat(entry.path().c_str(), &facts) == 0 && S_ISCHR(facts.st_mode) &&
+               facts.st_rdev == number;
+    });
 }
 
 } // namespace

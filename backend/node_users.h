@@ -15,8 +15,8 @@ struct NodeUser {
     pid_t pid;
 };
 
-// The first there is among the processes that /proc shows and this one may look into.
-// Throws Error where sysfs does not show the device.
+// The first there is among the processes that /proc shows. Throws Error where one cannot be looked
+// into, and where sysfs does not show the device.
 std::optional<NodeUser> find_node_user(const MacvtapDevice& device);
 
 } // namespace tapline

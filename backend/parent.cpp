@@ -66,11 +66,12 @@ std::string who_shares_passthru(Netlink& netlink, const InterfaceSpec& spec, con
 } // namespace
 
 Link find_parent(Netlink& netlink, const InterfaceSpec& spec) {
-    const auto refuse = [&](const std::string& cause, const std::string& next_step) {
+    const auto refuse = [&](const std::string& cause, const std::string& next_step, int code = 0) {
         throw Error(
             {.operation = fmt::format("create {} on '{}'", to_text(spec.kind()), spec.parent()),
              .cause = cause,
-             .next_step = next_step});
+             .next_step = next_step,
+             .code = code});
     };
     const auto parent = netlink.link(spec.parent());
     if (!parent) {
@@ -95,7 +96,7 @@ Link find_parent(Netlink& netlink, const InterfaceSpec& spec) {
     if (spec.mac()) { // The kernel compares only with devices that are up.
         if (const std::string holder = holder_of(*spec.mac(), netlink, *parent); !holder.empty()) {
             refuse(fmt::format("'{}' has MAC address {}", holder, spec.mac()->text()),
-                   "give another, or none for a random one");
+                   "give another, or none for a random one", EADDRINUSE);
         }
     }
     return *parent;

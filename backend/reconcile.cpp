@@ -2,6 +2,7 @@
 
 #include "backend/base/error.h"
 #include "backend/device_record.h"
+#include "backend/host_link.h"
 #include "backend/macvtap_device.h"
 #include "backend/network_namespace.h"
 #include "backend/node_users.h"
@@ -41,6 +42,7 @@ private:
     void check(Netlink& netlink, const MacvtapDevice* device, const RecordedDevice& record);
     void check_abandoned(Netlink& netlink, const MacvtapDevice& device,
                          const RecordedDevice& record);
+    void check_host_links(Netlink& netlink);
     void report(Reconciled entry, const std::function<void()>& mend = {});
 
     Mending mending_;
@@ -78,6 +80,24 @@ void Reconciliation::check_namespace(const std::vector<const RecordedDevice*>& r
                    [&] { restore_device_record(*device.record_id, device.parent); });
         }
     }
+    check_host_links(netlink);
+}
+
+void Reconciliation::check_host_links(Netlink& netlink) {
+    const UniqueFd lock = try_lock_host_link_records();
+    if (!lock) { // Who holds it is at work, and alive.
+        return;
+    }
+    try {
+        for (const HostLinkRecord& record : find_broken_host_links(netlink)) {
+            report({Finding::leftover,
+                    fmt::format("host link '{}' on '{}'", record.name, record.parent),
+                    record.complete ? "its link was deleted" : "it was made halfway"},
+                   [&] { undo_host_link(netlink, record); });
+        }
+    } catch (const Error& error) {
+        report({Finding::leftover, "host links", "their records are damaged", error.what()});
+    }
 }
 
 // device: null where it is gone.
@@ -109,7 +129,13 @@ void Reconciliation::check(Netlink& netlink, const MacvtapDevice* device,
 
 void Reconciliation::check_abandoned(Netlink& netlink, const MacvtapDevice& device,
                                      const RecordedDevice& record) {
-    const auto user = find_node_user(device);
+    std::optional<NodeUser> user;
+    try {
+        user = find_node_user(device);
+    } catch (const Error& error) {
+        report({Finding::in_use, device.name, owner_of(record) + " is gone", error.what()});
+        return;
+    }
     if (user) {
         report({Finding::in_use, device.name,
                 fmt::format("{} is gone, but {} (process {}) uses it", owner_of(record),
@@ -132,6 +158,10 @@ void Reconciliation::check_left_nodes() {
         report({Finding::leftover, path, "the process that made it is gone"},
                [&] { std::filesystem::remove(path); });
     }
+}
+
+bool is_removed(const Reconciled& entry) {
+    return entry.finding == Finding::leftover && entry.failure.empty();
 }
 
 } // namespace
@@ -175,6 +205,19 @@ std::vector<Reconciled> reconcile(Mending mending) {
     }
     reconciliation.check_left_nodes();
     return reconciliation.take();
+}
+
+OwnedMacvtap create_over_leftovers(Netlink& netlink, const InterfaceSpec& spec) {
+    try {
+        return OwnedMacvtap::create(netlink, spec);
+    } catch (const Error& error) {
+        const bool may_be_in_the_way = error.code() == EEXIST || error.code() == EADDRINUSE ||
+                                       error.code() == EBUSY || error.code() == EINVAL;
+        if (!may_be_in_the_way || std::ranges::none_of(reconcile(Mending::mend), is_removed)) {
+            throw;
+        }
+    }
+    return OwnedMacvtap::create(netlink, spec);
 }
 
 } // namespace tapline

@@ -2,6 +2,8 @@
 // use is left, what is not ours is not touched.
 #pragma once
 
+#include "backend/macvtap_device.h"
+
 #include <string>
 #include <vector>
 
@@ -28,5 +30,9 @@ enum class Mending { mend, only_tell };
 // Of every network namespace that has a record, and the current one. The process is back in the
 // one it came from afterwards.
 std::vector<Reconciled> reconcile(Mending mending);
+
+// OwnedMacvtap::create(), and where a device whose owner was killed is in the way, by its name, its
+// address or its parent for itself, that is removed first: whoever is restarted gets its own again.
+OwnedMacvtap create_over_leftovers(Netlink& netlink, const InterfaceSpec& spec);
 
 } // namespace tapline

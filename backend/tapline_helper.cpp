@@ -180,7 +180,7 @@ int run(std::vector<std::string> arguments) {
     refuse_what_is_not_allowed(options.interface);
     LinkWatch links = LinkWatch::open(); // Before the device: nothing that happens to it is missed.
     const CapabilityScope scope(Capabilities::in_effect); // For the device's end, too.
-    const OwnedMacvtap owned = OwnedMacvtap::create(netlink, options.interface);
+    OwnedMacvtap owned = OwnedMacvtap::create(netlink, options.interface);
     asker.give(TapQueue::open(TapNode::of(owned.device())).fd());
 
     const pid_t watcher = fork();
@@ -190,6 +190,7 @@ int run(std::vector<std::string> arguments) {
     if (watcher > 0) {
         _exit(0); // Without its destructor: the device is the watcher's.
     }
+    owned.take_over();
     asker.hang_up();
     leave_the_caller();
     watch(asker, std::move(links), netlink, owned.device());

@@ -5,6 +5,7 @@
 #include "backend/base/program.h"
 #include "backend/json.h"
 #include "backend/link_watch.h"
+#include "backend/reconcile.h"
 #include "backend/tap_queue.h"
 #include "iouring/pump_options.h"
 #include "iouring/server.h"
@@ -30,7 +31,7 @@ struct HostSide {
 };
 
 void set_up(HostSide& host, const InterfaceSpec& spec) {
-    host.made.emplace(OwnedMacvtap::create(host.netlink, spec));
+    host.made.emplace(create_over_leftovers(host.netlink, spec));
     const MacvtapDevice& device = host.made->device();
     grant_node(device, spec);
     host.queues = open_queues(device, spec.queue_pairs());

@@ -2,7 +2,7 @@
 #include "backend/base/output.h"
 #include "backend/interface_options.h"
 #include "backend/json.h"
-#include "backend/macvtap_device.h"
+#include "backend/reconcile.h"
 #include "backend/tap_node.h"
 #include "backend/verbs/verbs.h"
 
@@ -24,7 +24,7 @@ int create_verb(const Arguments& arguments) {
     const InterfaceSpec spec = InterfaceSpec::parse(text);
     network_namespace.enter();
     Netlink netlink = Netlink::open();
-    OwnedMacvtap owned = OwnedMacvtap::create(netlink, spec);
+    OwnedMacvtap owned = create_over_leftovers(netlink, spec);
     grant_node(owned.device(), spec);
     // Whoever cannot be told its name shall not have the device.
     print("{}\n", json ? to_line(to_json(owned.device())) : owned.device().name);

@@ -5,6 +5,7 @@
 #include "backend/child_process.h"
 #include "backend/interface_options.h"
 #include "backend/link_watch.h"
+#include "backend/reconcile.h"
 #include "backend/tap_queue.h"
 #include "backend/verbs/verbs.h"
 
@@ -102,14 +103,15 @@ struct Handover {
 };
 
 ChildProcess start(const ExecOptions& options, const MacvtapDevice& device, uint16_t queues,
-                   const Account* account) {
+                   const Account* account, int network_namespace) {
     const Handover open{.queues = open_queues(device, queues),
                         .vhost_fds = open_vhost_net(options.vhost ? queues : 0)};
     const Placeholders placeholders = {{"{fds}", colon_list(open.queue_numbers())},
                                        {"{vhostfds}", colon_list(open.vhost_numbers())},
                                        {"{mac}", device.mac.text()},
                                        {"{ifname}", device.name}};
-    Command command{.fds = open.queue_numbers(), .account = account};
+    Command command{
+        .fds = open.queue_numbers(), .account = account, .network_namespace = network_namespace};
     const auto vhost = open.vhost_numbers();
     command.fds.insert(command.fds.end(), vhost.begin(), vhost.end());
     for (const std::string& argument : options.command) {
@@ -151,7 +153,7 @@ int exec_verb(const Arguments& arguments) {
         options.device ? std::nullopt : std::optional(InterfaceSpec::parse(options.text));
     const auto queues =
         spec ? spec->queue_pairs() : parse_queue_pairs(options.text.queues.value_or("1"));
-    network_namespace.enter();
+    const UniqueFd home = network_namespace.enter();
     MainLoop loop;
     std::optional<ChildProcess> child; // Set when the loop runs.
     // First of all: from here on a signal leads to the command's end and through every destructor.
@@ -163,11 +165,11 @@ int exec_verb(const Arguments& arguments) {
     LinkWatch links = LinkWatch::open();
     std::optional<OwnedMacvtap> made;
     if (spec) {
-        made.emplace(OwnedMacvtap::create(netlink, *spec));
+        made.emplace(create_over_leftovers(netlink, *spec));
         grant_node(made->device(), *spec);
     }
     const MacvtapDevice device = made ? made->device() : find_macvtap(netlink, *options.device);
-    child.emplace(start(options, device, queues, account ? &*account : nullptr));
+    child.emplace(start(options, device, queues, account ? &*account : nullptr, home.get()));
     const auto on_end = loop.on_readable(child->fd(), [&] { loop.quit(); });
     const auto on_link = watch(loop, links, netlink, device);
     loop.run();

@@ -6,11 +6,8 @@
 #include <stdexcept>
 
 namespace tapline::netns {
-namespace {
 
-constexpr uint16_t local_experiment = 0x88b5; // An ethertype, IEEE 802a.
-
-Bytes numbered_frame(const Mac& to, const Mac& from, uint32_t number, size_t bytes) {
+Bytes frame_between(const Mac& to, const Mac& from, uint32_t number, size_t bytes) {
     std::vector<uint8_t> frame(to.begin(), to.end());
     frame.insert(frame.end(), from.begin(), from.end());
     frame.insert(frame.end(), {local_experiment >> 8, local_experiment & 0xff});
@@ -23,14 +20,12 @@ Bytes numbered_frame(const Mac& to, const Mac& from, uint32_t number, size_t byt
     return {all.begin(), all.end()};
 }
 
-} // namespace
-
 Bytes frame_to_guest(uint32_t number, size_t bytes) {
-    return numbered_frame(guest_mac, peer_mac, number, bytes);
+    return frame_between(guest_mac, peer_mac, number, bytes);
 }
 
 Bytes frame_to_wire(uint32_t number, size_t bytes) {
-    return numbered_frame(peer_mac, guest_mac, number, bytes);
+    return frame_between(peer_mac, guest_mac, number, bytes);
 }
 
 uint32_t number_of(std::span<const std::byte> frame) {

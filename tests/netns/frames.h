@@ -17,6 +17,9 @@ constexpr Mac peer_mac = {0x52, 0x54, 0, 0, 0, 2};
 constexpr size_t frame_bytes_min = 60; // What Ethernet carries at least.
 
 // Of an ethertype the host has no use for; begins with its number.
+constexpr uint16_t local_experiment = 0x88b5; // IEEE 802a.
+Bytes frame_between(const Mac& to, const Mac& from, uint32_t number,
+                    size_t bytes = frame_bytes_min);
 Bytes frame_to_guest(uint32_t number, size_t bytes = frame_bytes_min);
 Bytes frame_to_wire(uint32_t number, size_t bytes = frame_bytes_min);
 // Of a frame without virtio header.

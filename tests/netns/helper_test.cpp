@@ -157,6 +157,12 @@ TEST_F(Helper, MakesTheDeviceAsItsOptionsSay) {
     EXPECT_EQ(device.at("txqlen"), 2000);
 }
 
+TEST_F(Helper, HasTheRightsForAMulticastFilter) {
+    const Outcome outcome = ask({"--parent", "uplink", "--multicast", "none"});
+    ASSERT_EQ(outcome.status, 0) << outcome.errors;
+    EXPECT_NE(output_of("tc filter show dev tl0 ingress"), "");
+}
+
 TEST_F(Helper, DeletesTheDeviceWhenItsWatcherIsToldToEnd) {
     ASSERT_EQ(ask(on_uplink).status, 0);
     const auto running = watchers();
@@ -164,6 +170,14 @@ TEST_F(Helper, DeletesTheDeviceWhenItsWatcherIsToldToEnd) {
     kill(running[0], SIGTERM);
     EXPECT_TRUE(is_gone("tl0"));
     EXPECT_TRUE(eventually([] { return watchers().empty(); }));
+}
+
+TEST_F(Helper, IsListedAsTheOwnerByTheNumberOfItsWatcher) {
+    ASSERT_EQ(ask({"--parent", "uplink"}).status, 0);
+    const auto listed =
+        nlohmann::json::parse(outcome_of("backend/tapline", {"list", "--json"}).output);
+    const nlohmann::json owner{{"program", "tapline-helper"}, {"pid", watchers().at(0)}};
+    EXPECT_EQ(listed.at(0).at("owner"), owner);
 }
 
 TEST_F(Helper, StopsWatchingWhenTheDeviceIsGone) {

@@ -1,9 +1,8 @@
 // `tapline host-link add`, `list` and `remove`: the host reaches its guests, and what is refused.
-#include "backend/macvtap_device.h"
-#include "backend/tap_queue.h"
 #include "tests/fakes/front_end.h"
 #include "tests/netns/host_link_lab.h"
 #include "tests/netns/packets.h"
+#include "tests/netns/tap_guest.h"
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
@@ -25,43 +24,14 @@ using testing::HasSubstr;
 using testing::IsSupersetOf;
 using testing::Not;
 
-constexpr size_t tap_header_bytes = 10;
 constexpr auto moment = std::chrono::milliseconds(200);
 
 // The guest 192.0.2.1, 2001:db8::1 plays on a queue of a macvtap; packets.h has these addresses.
-class Guest {
-public:
-    Guest() {
-        run(program_path("backend/tapline") +
-            " create --parent uplink --name tl0 --mac 52:54:00:00:00:01 > /dev/null");
-        queue_.emplace(TapQueue::open(TapNode::of(find_macvtap(netlink_, "tl0"))));
-        queue_->configure(VnetHeader::legacy, 0);
-    }
-
-    // The next frame that holds this payload; others pass.
-    std::optional<Bytes> receive(const Bytes& payload,
-                                 std::chrono::milliseconds limit = fakes::deadline) {
-        while (fakes::wait_readable(queue_->fd(), limit)) {
-            Bytes bytes(2000);
-            const ssize_t size = read(queue_->fd(), bytes.data(), bytes.size());
-            bytes.resize(static_cast<size_t>(std::max<ssize_t>(size, 0)));
-            if (std::ranges::search(bytes, payload).begin() != bytes.end()) {
-                return without_header(bytes, tap_header_bytes);
-            }
-        }
-        return std::nullopt;
-    }
-
-    void send(const Packet& packet) {
-        const Bytes bytes = with_header(packet.frame(), tap_header_bytes);
-        ASSERT_EQ(write(queue_->fd(), bytes.data(), bytes.size()),
-                  static_cast<ssize_t>(bytes.size()));
-    }
-
-private:
-    Netlink netlink_ = Netlink::open();
-    std::optional<TapQueue> queue_;
-};
+TapGuest make_guest() {
+    run(program_path("backend/tapline") +
+        " create --parent uplink --name tl0 --mac 52:54:00:00:00:01 > /dev/null");
+    return TapGuest("tl0");
+}
 
 // A program of the host on UDP port 2000.
 class HostProgram {
@@ -150,7 +120,7 @@ protected:
 TEST_P(ReachingGuests, FailsThroughTheParent) {
     run("ip address add 192.0.2.2/24 dev uplink");
     run("ip address add 2001:db8::2/64 dev uplink nodad");
-    Guest guest;
+    TapGuest guest = make_guest();
     Station wire("peer0");
     const HostProgram program(GetParam());
     run(neighbour("uplink"));
@@ -161,25 +131,25 @@ TEST_P(ReachingGuests, FailsThroughTheParent) {
         ASSERT_TRUE(frame);
         on_the_wire = std::ranges::search(*frame, to_guest_).begin() != frame->end();
     }
-    EXPECT_FALSE(guest.receive(to_guest_, moment));
-    guest.send(packet_to("uplink", to_host_));
+    EXPECT_FALSE(receive_with(guest, to_guest_, moment));
+    guest.send(packet_to("uplink", to_host_).frame());
     EXPECT_FALSE(program.receive(moment));
 }
 
 TEST_P(ReachingGuests, WorksThroughTheHostLinkInBothDirections) {
     run("ip address add 192.0.2.9/24 dev uplink");
     run("ip address add 2001:db8::9/64 dev uplink nodad");
-    Guest guest;
+    TapGuest guest = make_guest();
     const HostProgram program(GetParam());
     add({"--address", "192.0.2.2,2001:db8::2", "--route", "192.0.2.1,2001:db8::1"});
     run(neighbour("th0"));
     ASSERT_TRUE(program.send_to_guest(to_guest_));
-    const auto received = guest.receive(to_guest_);
+    const auto received = receive_with(guest, to_guest_);
     ASSERT_TRUE(received);
     EXPECT_EQ(mac_at(*received, 0), guest_mac);
     EXPECT_EQ(mac_at(*received, guest_mac.size()), mac_of("th0"));
     EXPECT_EQ(parse(*received, Checksum::complete).payload, to_guest_);
-    guest.send(packet_to("th0", to_host_));
+    guest.send(packet_to("th0", to_host_).frame());
     EXPECT_EQ(program.receive(), to_host_);
 }
 

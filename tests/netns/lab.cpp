@@ -98,7 +98,9 @@ Wire::~Wire() {
     run("ip link delete uplink");
 }
 
-Station::Station(const std::string& interface)
+Station::Station(const std::string& interface) : Station(interface, ETH_P_ALL) {}
+
+Station::Station(const std::string& interface, uint16_t ethertype)
     : socket_(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)) {
     set(socket_.get(), SOL_PACKET, PACKET_VNET_HDR, 1);
     set(socket_.get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
@@ -106,7 +108,7 @@ Station::Station(const std::string& interface)
     set(socket_.get(), SOL_SOCKET, SO_SNDBUFFORCE, socket_room);
     sockaddr_ll address{};
     address.sll_family = AF_PACKET;
-    address.sll_protocol = htons(ETH_P_ALL);
+    address.sll_protocol = htons(ethertype);
     address.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
     if (bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) {
         fail("bind to " + interface);

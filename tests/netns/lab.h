@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -47,6 +48,9 @@ public:
     static constexpr size_t header_bytes = 10;
 
     explicit Station(const std::string& interface);
+    // One that sees only frames of this ethertype, and only what is left for the host's own
+    // programs, not what a device on the interface takes.
+    Station(const std::string& interface, uint16_t ethertype);
 
     void send(std::span<const std::byte> frame); // Header included. Throws where refused.
     std::optional<std::vector<std::byte>> receive(std::chrono::milliseconds limit);

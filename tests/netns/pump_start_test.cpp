@@ -151,6 +151,30 @@ TEST_F(PumpStart, GoesOnWhenAnotherDeviceIsDeleted) {
     expect_frames_pass(station_, guest);
 }
 
+TEST_F(PumpStart, AgainAfterSigkillHasTheSameDeviceAgain) {
+    const Arguments same = {"--name", "web0"}; // And the same address.
+    start(on_socket() + parent + same);
+    pump_->signal(SIGKILL);
+    ASSERT_EQ(pump_->wait(), 128 + SIGKILL);
+    ASSERT_FALSE(link("web0").is_null()) << "nothing was left that could be in the way";
+    start(on_socket() + parent + same);
+    expect_to_serve(FrontEnd::connect(socket_));
+    expect_to_end_well();
+    EXPECT_TRUE(link("web0").is_null());
+}
+
+TEST_F(PumpStart, AgainWhileTheFirstRunsIsRefused) {
+    const Arguments same = {"--name", "web0"};
+    start(on_socket() + parent + same);
+    const auto before = links();
+    const Outcome refused = outcome_of(
+        "iouring/tapline-pump", Arguments{"--socket-path", "/run/other.sock"} + parent + same);
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_THAT(refused.errors, HasSubstr("'web0'"));
+    EXPECT_EQ(links(), before);
+    expect_to_end_well();
+}
+
 TEST_F(PumpStart, UsesAnExistingDeviceAndLeavesIt) {
     make_device();
     const auto before = links();

@@ -19,7 +19,7 @@ def lacking(reason):
     pytest.skip(reason)
 
 
-@pytest.fixture(params=MACHINES, ids=lambda machine: machine.name)
+@pytest.fixture(scope="module", params=MACHINES, ids=lambda machine: machine.name)
 def machine(request):
     if os.geteuid() != 0:
         lacking("network namespaces and devices take root")

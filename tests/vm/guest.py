@@ -40,11 +40,14 @@ MACHINES = (
 class Guest(TalkingChild):
     """Runs commands inside, one at a time, over a serial port that answers when it has booted."""
 
+    modules = ("virtio_pci", "virtio_net")
+    programs = ()  # Besides busybox.
+
     def __init__(self, lab, machine, backend):
         """`backend` is what the pump said when it began to listen."""
         kernel = initramfs.Kernel(machine.kernel_root)
         archive = lab.path("initramfs")
-        initramfs.build(kernel, archive)
+        initramfs.build(kernel, archive, self.modules, self.programs)
         image = shutil.copy(kernel.image, lab.path("kernel"))  # Where any user could read it.
         self.console = lab.path("console.log")
         super().__init__([
@@ -71,8 +74,12 @@ class Guest(TalkingChild):
                            f"romfile={machine.nic_options}"]
 
     def wait_booted(self):
-        """Until the shell answers; then gives the network card its addresses."""
+        """Until the shell answers; then gets its network ready."""
         self.finish(BOOT_LIMIT_S)
+        self.set_up_network()
+
+    def set_up_network(self):
+        """Gives the network card its addresses."""
         # As on the peer: nobody else can have the address.
         self.run("echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad")
         self.run(f"ip address add {GUEST_IPV4}/{IPV4_LENGTH} dev eth0")

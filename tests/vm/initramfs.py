@@ -1,8 +1,9 @@
-"""The guest's whole userland: busybox, the modules of its network card, one shell loop."""
+"""The guest's whole userland: busybox, some modules and programs, one shell loop."""
 
 import glob
 import lzma
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -10,7 +11,7 @@ import tempfile
 from process import Failure, run
 
 BUSYBOX = "/bin/busybox"
-MODULES = ("virtio_pci", "virtio_net")
+FOLDERS = ("bin", "dev", "modules", "proc", "run", "sys", "tmp", "usr/sbin")
 
 # Kernel messages go to the first serial port, commands and answers over the second. An answer is
 # the output, a record separator and the exit status.
@@ -24,10 +25,14 @@ for module in /modules/*; do insmod "$module"; done
 stty -F /dev/ttyS1 raw -echo
 exec </dev/ttyS1 >/dev/ttyS1 2>&1
 printf '\\036%d\\n' 0
-while read -r command; do
-    sh -c "$command" </dev/null
-    printf '\\036%d\\n' $?
-done
+# In a process of its own: the first one inherits orphans, and busybox's `read` forgets what it has
+# read when a child ends.
+(
+    while read -r command; do
+        sh -c "$command" </dev/null
+        printf '\\036%d\\n' $?
+    done
+)
 """
 
 
@@ -42,27 +47,37 @@ class Kernel:
         self.image = images[0]
         self.version = os.path.basename(self.image).removeprefix("vmlinuz-")
 
-    def module_paths(self):
+    def module_paths(self, modules):
         """Each module once, behind those it depends on; built-in ones do not appear."""
         listing = run("modprobe", "-d", self.root, "-S", self.version, "--show-depends", "--all",
-                      *MODULES)
+                      *modules)
         fields = [line.split() for line in listing.splitlines()]
         return list(dict.fromkeys(field[1] for field in fields if field[0] == "insmod"))
 
 
-def build(kernel, path):
-    """Writes the archive for `kernel` to `path`."""
+def build(kernel, path, modules, programs=()):
+    """Writes the archive for `kernel` to `path`. Programs come with their libraries."""
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as tree:
-        for folder in ("bin", "dev", "modules", "proc", "sys", "tmp"):
-            os.mkdir(f"{tree}/{folder}")
+        for folder in FOLDERS:
+            os.makedirs(f"{tree}/{folder}")
         shutil.copy(BUSYBOX, f"{tree}/bin/busybox")
         os.symlink("busybox", f"{tree}/bin/sh")
-        for place, module in enumerate(kernel.module_paths()):
+        for place, module in enumerate(kernel.module_paths(modules)):
             with open(f"{tree}/modules/{place:02}.ko", "wb") as plain:
                 plain.write(module_bytes(module))
+        for program in programs:
+            shutil.copy(program, f"{tree}/usr/sbin")
+            for library in libraries(program):
+                os.makedirs(f"{tree}{os.path.dirname(library)}", exist_ok=True)
+                shutil.copy(library, f"{tree}{library}")
         with open(f"{tree}/init", "w", opener=executable) as init:
             init.write(INIT)
         pack(tree, path)
+
+
+def libraries(program):
+    """What it is linked with, and the loader."""
+    return re.findall(r"(/\S+) \(0x", run("ldd", program))
 
 
 def module_bytes(path):

@@ -1,0 +1,26 @@
+"""A guest in the part of a host, on a kernel with what ours may lack: it runs tapline itself."""
+
+import shutil
+
+from guest import CHECKOUT, Guest
+
+TAPLINE = f"{CHECKOUT}/build/release/backend/tapline"
+
+
+class HostGuest(Guest):
+    """Has no network card but a veth pair: uplink, the parent, and peer0, the wire."""
+
+    modules = ("macvtap", "ipvtap", "veth")
+    programs = (TAPLINE, shutil.which("ip"))
+
+    def card(self, lab, machine, backend):
+        return []
+
+    def set_up_network(self):
+        self.ip("link add uplink type veth peer name peer0")
+        self.ip("link set uplink up")
+        self.ip("link set peer0 up")
+
+    def ip(self, arguments):
+        """Not busybox's, which its shell would take."""
+        return self.run(f"/usr/sbin/ip {arguments}")

@@ -2,6 +2,7 @@
 
 #include "backend/base/error.h"
 #include "backend/network_namespace.h"
+#include "backend/whole_number.h"
 
 #include "config.h"
 
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -127,22 +129,6 @@ bool is_still_at(const std::string& path, int fd) {
            by_path.st_ino == by_fd.st_ino && by_path.st_dev == by_fd.st_dev;
 }
 
-void read_facts(RecordedDevice& record, const std::string& text) {
-    try {
-        const auto facts = nlohmann::json::parse(text);
-        facts.at("parent").get_to(record.parent);
-        facts.at("program").get_to(record.program);
-        facts.at("pid").get_to(record.pid);
-        facts.at("network_namespace").get_to(record.network_namespace);
-    } catch (const nlohmann::json::exception&) { // One that was damaged is no less a record.
-    }
-    // Records of tapline-helper belong to its users, and these texts go to an administrator.
-    for (std::string* shown : {&record.parent, &record.program}) {
-        std::ranges::replace_if(
-            *shown, [](unsigned char c) { return std::iscntrl(c) != 0; }, '?');
-    }
-}
-
 std::optional<RecordedDevice> read_record(const fs::path& path) {
     const std::string name = path.filename();
     const bool kept = name.ends_with(kept_suffix);
@@ -152,8 +138,8 @@ std::optional<RecordedDevice> read_record(const fs::path& path) {
     if (!file || !id || path != (kept ? kept_path(*id) : owned_path(*id))) {
         return std::nullopt;
     }
-    RecordedDevice record{.id = *id, .state = RecordState::kept};
-    read_facts(record, read_start(file.get()));
+    RecordedDevice record = parse_device_record(*id, read_start(file.get()));
+    record.state = RecordState::kept;
     if (!kept) {
         const bool abandoned = flock(file.get(), LOCK_EX | LOCK_NB) == 0;
         if (abandoned && !is_still_at(path, file.get())) {
@@ -193,6 +179,24 @@ void DeviceRecord::keep() {
 void DeviceRecord::erase() noexcept {
     erase_device_record(id_);
     lock_.reset();
+}
+
+RecordedDevice parse_device_record(uint32_t id, const std::string& text) {
+    RecordedDevice record{.id = id};
+    try {
+        const auto facts = nlohmann::json::parse(text);
+        facts.at("parent").get_to(record.parent);
+        facts.at("program").get_to(record.program);
+        record.pid = whole_number<pid_t>(facts.at("pid"));
+        record.network_namespace = whole_number<ino_t>(facts.at("network_namespace"));
+    } catch (const std::exception&) { // One that was damaged is no less a record.
+    }
+    // Records of tapline-helper belong to its users, and these texts go to an administrator.
+    for (std::string* shown : {&record.parent, &record.program}) {
+        std::ranges::replace_if(
+            *shown, [](unsigned char c) { return std::iscntrl(c) != 0; }, '?');
+    }
+    return record;
 }
 
 std::vector<RecordedDevice> read_device_records() {

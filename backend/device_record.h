@@ -54,6 +54,9 @@ struct RecordedDevice {
     UniqueFd lock;               // Of an abandoned record: nobody else repairs it meanwhile.
 };
 
+// What the text of a record says of its owner; what it says wrongly is left out.
+RecordedDevice parse_device_record(uint32_t id, const std::string& text);
+
 // All there are; with what cannot be read as a record left out. Throws Error where others than root
 // can write records.
 std::vector<RecordedDevice> read_device_records();

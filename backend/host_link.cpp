@@ -9,7 +9,6 @@
 #include <linux/if_link.h>
 
 #include <algorithm>
-#include <ranges>
 #include <utility>
 
 namespace tapline {
@@ -278,12 +277,11 @@ void OwnedHostLink::move_from_parent(int index) {
     for (const IpRoute& route : record_.routes) {
         append_route(*netlink_, route.moved(record_.parent_index, index), record_.name);
     }
-    for (const IpRoute& route : std::views::reverse(record_.routes)) {
-        delete_route(*netlink_, route, record_.parent);
-    }
-    for (const IpAddress& address : std::views::reverse(record_.addresses)) {
-        delete_address(*netlink_, address, record_.parent);
-    }
+    std::for_each(record_.routes.rbegin(), record_.routes.rend(),
+                  [&](const IpRoute& route) { delete_route(*netlink_, route, record_.parent); });
+    std::for_each(
+        record_.addresses.rbegin(), record_.addresses.rend(),
+        [&](const IpAddress& address) { delete_address(*netlink_, address, record_.parent); });
 }
 
 HostLink OwnedHostLink::host_link() const {

@@ -8,8 +8,6 @@
 #include <linux/if_link.h>
 
 #include <algorithm>
-#include <functional>
-#include <ranges>
 #include <string_view>
 #include <utility>
 
@@ -27,8 +25,10 @@ std::vector<IpPrefix> parse_all(const std::vector<std::string>& texts, const cha
                                 Parse parse, Same same) {
     std::vector<IpPrefix> all;
     for (const std::string& text : texts) {
-        for (const auto part : std::views::split(text, ',')) {
-            const IpPrefix prefix = parse(std::string_view(part.begin(), part.end()));
+        for (size_t begin = 0; begin <= text.size();) {
+            const size_t end = std::min(text.find(',', begin), text.size());
+            const IpPrefix prefix = parse(std::string_view(text).substr(begin, end - begin));
+            begin = end + 1;
             const bool twice = std::ranges::any_of(
                 all, [&](const IpPrefix& other) { return same(other, prefix); });
             if (twice) {
@@ -209,7 +209,8 @@ void plan_move(Netlink& netlink, HostLinkRecord& record) {
         }
     }
     check_routes(record.routes, record.parent, record.parent_index);
-    std::ranges::stable_partition(record.routes, std::logical_not{}, &IpRoute::has_gateway);
+    std::stable_partition(record.routes.begin(), record.routes.end(),
+                          [](const IpRoute& route) { return !route.has_gateway(); });
 }
 
 } // namespace

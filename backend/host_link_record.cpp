@@ -1,6 +1,7 @@
 #include "backend/host_link_record.h"
 
 #include "backend/base/error.h"
+#include "backend/whole_number.h"
 
 #include "config.h"
 
@@ -73,8 +74,7 @@ template <typename Entry> std::vector<Entry> entries_of(const json& array) {
     return entries;
 }
 
-// Names of interfaces are bytes and need not be UTF-8: they go the way of the messages.
-HostLinkRecord read_record(const std::filesystem::path& path) {
+std::string read_file(const std::filesystem::path& path) {
     gchar* text = nullptr;
     gsize size = 0;
     GError* failure = nullptr;
@@ -83,23 +83,28 @@ HostLinkRecord read_record(const std::filesystem::path& path) {
         throw Error({.operation = "read the record of a host link", .cause = failure->message});
     }
     const GlibText owned(text, g_free);
+    return {text, size};
+}
+
+} // namespace
+
+// Names of interfaces are bytes and need not be UTF-8: they go the way of the messages.
+HostLinkRecord parse_host_link_record(const std::string& path, const std::string& text) {
     try {
-        const json all = json::parse(text, text + size);
+        const json all = json::parse(text);
         return {.parent = from_base64(all.at("parent")),
-                .parent_index = all.at("parent_index"),
+                .parent_index = whole_number<int>(all.at("parent_index")),
                 .name = from_base64(all.at("device")),
                 .mac = MacAddress::parse(all.at("mac").get<std::string>()),
                 .complete = all.at("complete"),
                 .addresses = entries_of<IpAddress>(all.at("addresses")),
                 .routes = entries_of<IpRoute>(all.at("routes"))};
     } catch (const std::exception&) { // Of JSON, of an address, of a route.
-        throw Error({.operation = fmt::format("read {}", path.string()),
+        throw Error({.operation = fmt::format("read {}", path),
                      .cause = "it is no record of a host link",
                      .next_step = "remove the file"});
     }
 }
-
-} // namespace
 
 std::vector<HostLinkRecord> read_host_link_records() {
     const std::string ours = fmt::format("{}-", namespace_cookie());
@@ -108,7 +113,7 @@ std::vector<HostLinkRecord> read_host_link_records() {
     for (const auto& entry : std::filesystem::directory_iterator(folder, no_folder)) {
         const std::string file = entry.path().filename();
         if (file.starts_with(ours) && file.ends_with(".json")) {
-            records.push_back(read_record(entry.path()));
+            records.push_back(parse_host_link_record(entry.path(), read_file(entry.path())));
         }
     }
     return records;
@@ -132,18 +137,21 @@ UniqueFd lock_host_link_records() {
     return lock;
 }
 
+std::string text_of(const HostLinkRecord& record) {
+    return json{{"parent", base64(record.parent)},     {"parent_index", record.parent_index},
+                {"device", base64(record.name)},       {"mac", record.mac.text()},
+                {"complete", record.complete},         {"addresses", messages_of(record.addresses)},
+                {"routes", messages_of(record.routes)}}
+        .dump();
+}
+
 UniqueFd try_lock_host_link_records() {
     UniqueFd lock(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     return lock && flock(lock.get(), LOCK_EX | LOCK_NB) == 0 ? std::move(lock) : UniqueFd();
 }
 
 void write_record(const HostLinkRecord& record) {
-    const std::string text =
-        json{{"parent", base64(record.parent)},     {"parent_index", record.parent_index},
-             {"device", base64(record.name)},       {"mac", record.mac.text()},
-             {"complete", record.complete},         {"addresses", messages_of(record.addresses)},
-             {"routes", messages_of(record.routes)}}
-            .dump();
+    const std::string text = text_of(record);
     GError* failure = nullptr;
     if (g_file_set_contents_full((folder / file_name_of(record)).c_str(), text.c_str(),
                                  static_cast<gssize>(text.size()), G_FILE_SET_CONTENTS_CONSISTENT,

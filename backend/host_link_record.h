@@ -21,6 +21,10 @@ struct HostLinkRecord {
     std::vector<IpRoute> routes;      // and those through it, the ones without a gateway first.
 };
 
+// A record as the text of its file, and back. Throws Error, which names the path.
+std::string text_of(const HostLinkRecord& record);
+HostLinkRecord parse_host_link_record(const std::string& path, const std::string& text);
+
 // Of this network namespace. Without the lock they may be out of date at once.
 std::vector<HostLinkRecord> read_host_link_records();
 

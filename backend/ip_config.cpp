@@ -103,9 +103,15 @@ IpFamily family_of(unsigned char family) {
 }
 
 IpPrefix prefix_of(unsigned char family, const std::string& address, unsigned length) {
+    const IpPrefix prefix(family_of(family), {}, length);
+    if (length > prefix.address_bits()) {
+        throw Error({.operation = "read an address or route",
+                     .cause = fmt::format("it has a prefix of {} bits", length)});
+    }
     IpPrefix::Bytes bytes{};
-    std::copy_n(address.begin(), std::min(address.size(), bytes.size()), bytes.begin());
-    return {family_of(family), bytes, length};
+    std::copy_n(address.begin(), std::min<size_t>(address.size(), prefix.address_bits() / 8),
+                bytes.begin());
+    return {prefix.family(), bytes, length};
 }
 
 std::string address_bytes(const IpPrefix& prefix) {

@@ -159,12 +159,13 @@ MacvtapDevice describe(Netlink& netlink, const Link& link) {
     return describe(link, parent ? parent->name : "");
 }
 
-MacvtapDevice find_macvtap(Netlink& netlink, int index, const std::string& operation) {
-    const auto link = netlink.link(index);
+MacvtapDevice look_again(Netlink& netlink, const MacvtapDevice& made,
+                         const std::string& operation) {
+    const auto link = netlink.link(made.index);
     if (!link) {
         throw Error({.operation = operation, .cause = "somebody else deleted it at once"});
     }
-    return describe(netlink, *link);
+    return describe(*link, made.parent);
 }
 
 void delete_link(Netlink& netlink, int index, const std::string& name) {
@@ -241,7 +242,7 @@ OwnedMacvtap OwnedMacvtap::create(Netlink& netlink, const InterfaceSpec& spec) {
         expect_done(netlink, netlink.request(LinkRequest::change(parent.index, IFF_UP)),
                     fmt::format("bring up '{}'", spec.parent()), spec, parent);
     }
-    owned.device_ = find_macvtap(netlink, device.index, creation_of(spec));
+    owned.device_ = look_again(netlink, device, creation_of(spec));
     return owned;
 }
 

@@ -1,14 +1,13 @@
 #include "backend/netlink.h"
 
 #include "backend/base/error.h"
+#include "backend/extended_ack.h"
 
 #include <linux/rtnetlink.h>
-#include <netlink/attr.h>
 #include <netlink/errno.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <new>
 #include <system_error>
@@ -24,35 +23,15 @@ using Callbacks = std::unique_ptr<nl_cb, decltype(&nl_cb_put)>;
     throw Error({.operation = operation, .cause = nl_geterror(libnl_code)});
 }
 
-// include/uapi/linux/netlink.h: the attributes follow the request as far as it was echoed.
-std::string extended_acknowledgement(const nlmsgerr* answer) {
-    const auto* header =
-        reinterpret_cast<const nlmsghdr*>(reinterpret_cast<const char*>(answer) - NLMSG_HDRLEN);
-    if ((header->nlmsg_flags & NLM_F_ACK_TLVS) == 0) {
-        return {};
-    }
-    size_t offset = sizeof(nlmsgerr);
-    if ((header->nlmsg_flags & NLM_F_CAPPED) == 0) {
-        offset += NLMSG_ALIGN(answer->msg.nlmsg_len) - sizeof(nlmsghdr);
-    }
-    const size_t length = header->nlmsg_len - NLMSG_HDRLEN;
-    if (header->nlmsg_len < NLMSG_HDRLEN || offset >= length) {
-        return {};
-    }
-    std::array<nlattr*, NLMSGERR_ATTR_MAX + 1> attributes{};
-    auto* head = reinterpret_cast<nlattr*>(
-        const_cast<char*>(reinterpret_cast<const char*>(answer) + offset));
-    if (nla_parse(attributes.data(), NLMSGERR_ATTR_MAX, head, static_cast<int>(length - offset),
-                  nullptr) < 0 ||
-        attributes[NLMSGERR_ATTR_MSG] == nullptr) {
-        return {};
-    }
-    const nlattr* text = attributes[NLMSGERR_ATTR_MSG];
-    return {static_cast<const char*>(nla_data(text)),
-            strnlen(static_cast<const char*>(nla_data(text)), static_cast<size_t>(nla_len(text)))};
+// libnl hands out the payload, in the buffer that has its header in front.
+const nlmsghdr* header_of(const nlmsgerr* payload) {
+    return static_cast<const nlmsghdr*>(static_cast<const void*>(
+        static_cast<const char*>(static_cast<const void*>(payload)) - NLMSG_HDRLEN));
 }
 
 constexpr unsigned dump_tries_max = 16;
+// The kernel's dumps come in at most 32 KiB; one link with a long list inside can have more.
+constexpr size_t message_bytes_max = 64 << 10;
 
 } // namespace
 
@@ -66,7 +45,7 @@ struct Netlink::Exchange {
     static int refused(sockaddr_nl*, nlmsgerr* error, void* self) {
         const int code = -error->error;
         std::string text = std::generic_category().message(code);
-        if (const std::string why = extended_acknowledgement(error); !why.empty()) {
+        if (const std::string why = extended_acknowledgement(header_of(error)); !why.empty()) {
             text += ", " + why;
         }
         static_cast<Exchange*>(self)->refusal = {.code = code, .text = text};
@@ -91,6 +70,12 @@ Netlink Netlink::open() {
         throw std::bad_alloc();
     }
     if (const int result = nl_connect(socket.get(), NETLINK_ROUTE); result < 0) {
+        fail("open a route netlink socket", result);
+    }
+    // Else libnl asks for the length of each message first, which is a system call for each.
+    nl_socket_disable_msg_peek(socket.get());
+    if (const int result = nl_socket_set_msg_buf_size(socket.get(), message_bytes_max);
+        result < 0) {
         fail("open a route netlink socket", result);
     }
     const int on = 1; // Best effort: without it an error is an errno and no more.

@@ -21,22 +21,6 @@ namespace {
 constexpr mode_t private_node = S_IFCHR | S_IRUSR | S_IWUSR;
 constexpr std::string_view left_node_prefix = ".tapline-";
 
-// "MAJOR:MINOR\n"
-dev_t parse_device_number(const std::string& path, std::string_view text) {
-    while (text.ends_with('\n')) {
-        text.remove_suffix(1);
-    }
-    const auto colon = text.find(':');
-    if (colon == std::string_view::npos) {
-        throw Error({.operation = fmt::format("read {}", path),
-                     .cause = fmt::format("'{}' is not MAJOR:MINOR", text)});
-    }
-    constexpr uint32_t major_max = 0xfff;
-    constexpr uint32_t minor_max = 0xfffff;
-    return makedev(parse_number<uint32_t>("major number", text.substr(0, colon), 0, major_max),
-                   parse_number<uint32_t>("minor number", text.substr(colon + 1), 0, minor_max));
-}
-
 // The instance mounted at /sys may show another network namespace, which can have a device of the
 // same name and index; a fresh one shows ours.
 UniqueFd open_sysfs() {
@@ -70,6 +54,21 @@ UniqueFd look_at(const std::string& path) {
 }
 
 } // namespace
+
+dev_t parse_device_number(const std::string& path, std::string_view text) {
+    while (text.ends_with('\n')) {
+        text.remove_suffix(1);
+    }
+    const auto colon = text.find(':');
+    if (colon == std::string_view::npos) {
+        throw Error({.operation = fmt::format("read {}", path),
+                     .cause = fmt::format("'{}' is not MAJOR:MINOR", text)});
+    }
+    constexpr uint32_t major_max = 0xfff;
+    constexpr uint32_t minor_max = 0xfffff;
+    return makedev(parse_number<uint32_t>("major number", text.substr(0, colon), 0, major_max),
+                   parse_number<uint32_t>("minor number", text.substr(colon + 1), 0, minor_max));
+}
 
 TapNode::TapNode(const MacvtapDevice& device, dev_t number)
     : device_name_(device.name), path_(fmt::format("/dev/tap{}", device.index)), number_(number) {}

@@ -5,10 +5,16 @@
 #include "backend/interface_spec.h"
 #include "backend/macvtap_device.h"
 
+#include <sys/types.h>
+
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tapline {
+
+// What a file of sysfs says, as "MAJOR:MINOR\n". Throws Error, which names the path.
+dev_t parse_device_number(const std::string& path, std::string_view text);
 
 class TapNode {
 public:

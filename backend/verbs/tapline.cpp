@@ -29,6 +29,7 @@ constexpr Verb verbs[] = {
 std::string usage() {
     return "Usage: tapline VERB [OPTION...]\n\n" + help_of(verbs) +
            fmt::format("  {:<10} {}\n", "pump", "serve a guest over vhost-user (tapline-pump)") +
+           fmt::format("  {:<10} {}\n", "bench", "measure Tapline here (tapline-bench)") +
            fmt::format("  {:<10} {}\n", "xml", "read libvirt's domain XML (tapline-xml)") +
            "\n`tapline --version` tells the version, `tapline VERB --help` a verb's options.\n";
 }

@@ -1,7 +1,11 @@
-// What argv and XML say of an interface: a line for each field.
+// What argv, XML and sysfs say: of an interface with a line for each field, or in one line.
 #include "backend/base/error.h"
 #include "backend/interface_spec.h"
+#include "backend/ip_prefix.h"
+#include "backend/tap_node.h"
 #include "tests/fuzz/input.h"
+
+#include <sys/sysmacros.h>
 
 #include <sstream>
 #include <string>
@@ -15,6 +19,25 @@ void parse_address(const std::string& text) {
     try {
         const MacAddress address = MacAddress::parse(text);
         require(MacAddress::parse(address.text()) == address);
+    } catch (const Error&) {}
+}
+
+void parse_prefix(const std::string& text) {
+    for (const auto parse : {IpPrefix::parse_address, IpPrefix::parse_network}) {
+        try {
+            const IpPrefix prefix = parse(text);
+            require(prefix.length() >= 1 && prefix.length() <= prefix.address_bits());
+            require(parse(prefix.text()) == prefix);
+            require(prefix.network().network() == prefix.network());
+        } catch (const Error&) {}
+    }
+}
+
+void parse_number(const std::string& text) {
+    try {
+        const dev_t number = parse_device_number("file", text);
+        require(parse_device_number("file", std::to_string(major(number)) + ":" +
+                                                std::to_string(minor(number))) == number);
     } catch (const Error&) {}
 }
 
@@ -46,7 +69,10 @@ void parse_interface(const std::string& lines) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string text(data, data + size);
-    tapline::parse_address(text.substr(0, text.find('\n')));
+    const std::string line = text.substr(0, text.find('\n'));
+    tapline::parse_address(line);
+    tapline::parse_prefix(line);
+    tapline::parse_number(text);
     tapline::parse_interface(text);
     return 0;
 }

@@ -174,10 +174,12 @@ INSTANTIATE_TEST_SUITE_P(
     Refusals, ExecRefusals,
     testing::Values(
         Refusal{"CommandNotInPath", on_uplink, {"nosuchcommand"}, "it is not in PATH"},
-        Refusal{"CommandNotThere", on_uplink, {"/no/such"}, "execute '/no/such': No such file"},
-        Refusal{"CommandIsAFolder", on_uplink, {"/etc"}, "execute '/etc': Permission denied"},
-        Refusal{"CommandIsNoProgram", on_uplink, {"/etc/passwd"}, "execute '/etc/passwd'"},
-        Refusal{"CommandEmpty", on_uplink, {""}, "execute ''"},
+        Refusal{
+            "CommandNotThere", on_uplink, {"/no/such"}, "run '/no/such': execute it: No such file"},
+        Refusal{
+            "CommandIsAFolder", on_uplink, {"/etc"}, "run '/etc': execute it: Permission denied"},
+        Refusal{"CommandIsNoProgram", on_uplink, {"/etc/passwd"}, "run '/etc/passwd'"},
+        Refusal{"CommandEmpty", on_uplink, {""}, "run ''"},
         Refusal{"UserUnknown", {"--parent", "uplink", "--user", "nosuch"}, {"true"}, "'nosuch'"},
         Refusal{"UserEmpty", {"--parent", "uplink", "--user", ""}, {"true"}, "user ''"},
         Refusal{"ParentMissing", {"--parent", "nosuch0"}, {"true"}, "nosuch0"},

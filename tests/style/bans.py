@@ -45,7 +45,6 @@ CPP = (
         "a typed view, or std::bit_cast",
         exceptions={
             "backend/base/command_line.cpp": "GOption stores a callback as a gpointer",
-            "backend/netlink.cpp": "netlink attributes follow a header in its buffer",
             "tests/fakes/driver_ring.cpp": "the guest's memory holds the structs of the ring",
             "vhost/connection.cpp": "a message header is received as bytes",
             "vhost/revoked_memory.cpp": "a signal handler computes the page to map",

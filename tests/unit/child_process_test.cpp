@@ -34,7 +34,11 @@ TEST(ChildProcess, HasTheExitCodeOfItsCommand) {
 
 TEST(ChildProcess, ThatASignalEndedHasItsNumberAnd128) {
     EXPECT_EQ(shell("kill -KILL $$").wait(), 128 + SIGKILL);
-    ChildProcess child = ChildProcess::start({.arguments = {"cat"}, .fds = {}, .account = nullptr});
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const UniqueFd reader(ends[0]);
+    const UniqueFd writer(ends[1]); // Nothing is written: the child waits.
+    ChildProcess child = shell("read -r line <&" + std::to_string(reader.get()), {reader.get()});
     child.signal(SIGTERM);
     EXPECT_EQ(child.wait(), 128 + SIGTERM);
 }

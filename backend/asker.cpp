@@ -3,6 +3,7 @@
 #include "backend/base/error.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -11,6 +12,8 @@
 
 namespace tapline {
 namespace {
+
+constexpr int so_peerpidfd = 77; // asm-generic/socket.h, Linux 6.5
 
 constexpr const char* next_step = "QEMU gives --fd itself, see -netdev tap,helper=";
 
@@ -33,6 +36,16 @@ void require_connected_unix_socket(int fd) {
     }
 }
 
+// Since Linux 6.5 the socket itself tells; before, the number may be another process's by now.
+UniqueFd process_behind(int socket, pid_t pid) {
+    int process = -1;
+    socklen_t length = sizeof process;
+    if (getsockopt(socket, SOL_SOCKET, so_peerpidfd, &process, &length) < 0) {
+        process = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+    }
+    return UniqueFd(process);
+}
+
 } // namespace
 
 Asker Asker::behind(UniqueFd socket) {
@@ -42,7 +55,12 @@ Asker Asker::behind(UniqueFd socket) {
     if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) {
         throw Error::from_errno("ask who is at the other end of the socket");
     }
-    UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, peer.pid, 0)));
+    UniqueFd process = process_behind(socket.get(), peer.pid);
+    pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
+    if (process && poll(&ended, 1, 0) > 0) {
+        process.reset();
+        errno = ESRCH;
+    }
     if (!process) {
         throw Error::from_errno(fmt::format("watch process {}, which asks for a device", peer.pid),
                                 peer.pid == 0 ? "it is in another PID namespace" : "");

@@ -95,6 +95,12 @@ ChildProcess ChildProcess::start(const Command& command) {
     }
     tells.reset();
     ChildProcess child(pid, UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))));
+    if (!child.pidfd_) { // Its end could not be waited for together with other things.
+        const int code = errno;
+        child.signal(SIGKILL);
+        child.wait();
+        throw Error::from_errno("watch a command", {}, code);
+    }
     Failure failure{};
     if (read(told.get(), &failure, sizeof failure) == sizeof failure) { // Nothing after an exec.
         child.wait();

@@ -64,7 +64,7 @@ void check_folder(const std::string& operation) {
     if (facts.st_uid != 0 || (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
         throw Error({.operation = operation,
                      .cause = "the folder is not root's alone",
-                     .next_step = fmt::format("as root: rm -r {}", folder)});
+                     .next_step = fmt::format("as root: chown root: {0}; chmod 755 {0}", folder)});
     }
 }
 
@@ -79,8 +79,10 @@ void make_folder() {
 }
 
 void write_all(int fd, const std::string& text) {
-    if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-        throw Error::from_errno(fmt::format("write a device record in {}", folder));
+    const ssize_t written = write(fd, text.data(), text.size());
+    if (written != static_cast<ssize_t>(text.size())) {
+        throw Error::from_errno(fmt::format("write a device record in {}", folder), {},
+                                written < 0 ? errno : ENOSPC);
     }
 }
 
@@ -92,6 +94,7 @@ std::string to_text(const nlohmann::ordered_json& facts) {
 UniqueFd publish(const std::string& path, const std::string& parent) {
     const nlohmann::ordered_json facts = {{"parent", parent},
                                           {"network_namespace", current_network_namespace()},
+                                          {"pid_namespace", current_pid_namespace()},
                                           {"program", g_get_prgname()},
                                           {"pid", getpid()}};
     UniqueFd file(::open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
@@ -106,9 +109,14 @@ UniqueFd publish(const std::string& path, const std::string& parent) {
     return file;
 }
 
-// Whatever else lies there is neither followed nor waited for.
+// Whatever else lies there is neither followed nor waited for. Throws Error where a record cannot
+// be read: its device may have a living owner.
 UniqueFd open_plain_file(const std::string& path) {
     UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!file && errno != ENOENT && errno != ELOOP && errno != ENXIO && errno != ENOTDIR) {
+        throw Error::from_errno(fmt::format("read device record {}", path),
+                                errno == EACCES ? "needs CAP_DAC_OVERRIDE: run as root" : "");
+    }
     struct stat facts {};
     return file && fstat(file.get(), &facts) == 0 && S_ISREG(facts.st_mode) ? std::move(file)
                                                                             : UniqueFd();
@@ -134,19 +142,22 @@ std::optional<RecordedDevice> read_record(const fs::path& path) {
     const bool kept = name.ends_with(kept_suffix);
     const auto id =
         parse_id(std::string_view(name).substr(0, name.size() - (kept ? kept_suffix.size() : 0)));
-    UniqueFd file = open_plain_file(path);
-    if (!file || !id || path != (kept ? kept_path(*id) : owned_path(*id))) {
+    if (!id) {
+        return std::nullopt;
+    }
+    const UniqueFd file = open_plain_file(path);
+    if (!file || path != (kept ? kept_path(*id) : owned_path(*id))) {
         return std::nullopt;
     }
     RecordedDevice record = parse_device_record(*id, read_start(file.get()));
     record.state = RecordState::kept;
     if (!kept) {
-        const bool abandoned = flock(file.get(), LOCK_EX | LOCK_NB) == 0;
+        // Shared, so that those who look do not take each other for the owner.
+        const bool abandoned = flock(file.get(), LOCK_SH | LOCK_NB) == 0;
         if (abandoned && !is_still_at(path, file.get())) {
             return std::nullopt;
         }
         record.state = abandoned ? RecordState::abandoned : RecordState::owned;
-        record.lock = abandoned ? std::move(file) : UniqueFd();
     }
     return record;
 }
@@ -189,6 +200,7 @@ RecordedDevice parse_device_record(uint32_t id, const std::string& text) {
         facts.at("program").get_to(record.program);
         record.pid = whole_number<pid_t>(facts.at("pid"));
         record.network_namespace = whole_number<ino_t>(facts.at("network_namespace"));
+        record.pid_namespace = whole_number<ino_t>(facts.at("pid_namespace"));
     } catch (const std::exception&) { // One that was damaged is no less a record.
     }
     // Records of tapline-helper belong to its users, and these texts go to an administrator.

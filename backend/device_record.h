@@ -51,7 +51,7 @@ struct RecordedDevice {
     std::string program;         // Of the owner.
     pid_t pid = 0;               // Of the owner.
     ino_t network_namespace = 0; // As in /proc/PID/ns/net.
-    UniqueFd lock;               // Of an abandoned record: nobody else repairs it meanwhile.
+    ino_t pid_namespace = 0;     // As in /proc/PID/ns/pid: where the owner's number means it.
 };
 
 // What the text of a record says of its owner; what it says wrongly is left out.

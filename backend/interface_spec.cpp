@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <linux/if.h>
+#include <linux/if_link.h>
 #include <pwd.h>
 
 #include <algorithm>
@@ -158,6 +159,12 @@ const char* to_text(DeviceKind kind) {
 
 const char* to_text(IpvlanLayer layer) {
     return name_of(layer_names, layer);
+}
+
+uint16_t ipvlan_flags(MacvlanMode mode) {
+    return mode == MacvlanMode::private_mode ? IPVLAN_F_PRIVATE
+           : mode == MacvlanMode::vepa       ? IPVLAN_F_VEPA
+                                             : 0;
 }
 
 const char* to_text(MulticastPolicy policy) {

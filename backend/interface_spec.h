@@ -30,6 +30,8 @@ const char* to_text(DeviceKind kind);
 // How far up an ipvtap looks: Ethernet, IP, or IP with the host's netfilter (IPVLAN_MODE_*).
 enum class IpvlanLayer : uint16_t { l2 = 0, l3 = 1, l3s = 2 };
 const char* to_text(IpvlanLayer layer);
+// IPVLAN_F_* of an ipvtap in this mode.
+uint16_t ipvlan_flags(MacvlanMode mode);
 
 // Which multicast groups reach the guest: all of them, those its host joined for it, or none.
 enum class MulticastPolicy { all, joined, none };

@@ -10,7 +10,6 @@
 #include <linux/if_link.h>
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -19,6 +18,7 @@
 namespace tapline {
 namespace {
 
+constexpr unsigned random_mac_tries_max = 8;
 // The kernel puts in the first free number.
 constexpr auto automatic_name = "tl%d";
 constexpr uint8_t addr_gen_mode_none = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
@@ -31,12 +31,6 @@ MacvlanMode mode_of_ipvtap(uint16_t flags) {
     return (flags & IPVLAN_F_PRIVATE) != 0 ? MacvlanMode::private_mode
            : (flags & IPVLAN_F_VEPA) != 0  ? MacvlanMode::vepa
                                            : MacvlanMode::bridge;
-}
-
-uint16_t ipvtap_flags(MacvlanMode mode) {
-    return mode == MacvlanMode::private_mode ? IPVLAN_F_PRIVATE
-           : mode == MacvlanMode::vepa       ? IPVLAN_F_VEPA
-                                             : 0;
 }
 
 MacvtapDevice describe(const Link& link, const std::string& parent) {
@@ -105,7 +99,7 @@ LinkRequest request_for(const InterfaceSpec& spec, const Link& parent, uint32_t 
         break;
     case DeviceKind::ipvtap:
         request.put(IFLA_IPVLAN_MODE, static_cast<uint16_t>(spec.layer()));
-        request.put(IFLA_IPVLAN_FLAGS, ipvtap_flags(spec.mode()));
+        request.put(IFLA_IPVLAN_FLAGS, ipvlan_flags(spec.mode()));
         break;
     }
     return request;
@@ -114,10 +108,6 @@ LinkRequest request_for(const InterfaceSpec& spec, const Link& parent, uint32_t 
 std::string creation_of(const InterfaceSpec& spec) {
     const std::string name = spec.name() ? fmt::format(" '{}'", *spec.name()) : "";
     return fmt::format("create {}{} on '{}'", to_text(spec.kind()), name, spec.parent());
-}
-
-bool has_ipv6() {
-    return access("/proc/sys/net/ipv6", F_OK) == 0;
 }
 
 std::optional<MacvtapDevice> find_recorded(Netlink& netlink, uint32_t id) {
@@ -141,17 +131,27 @@ MacvtapDevice add_link(Netlink& netlink, const InterfaceSpec& spec, const Link& 
     return *made;
 }
 
-LinkRequest mark(int index, MulticastPolicy multicast, uint32_t id) {
+enum class HostIpv6 { off, absent };
+
+LinkRequest mark(int index, MulticastPolicy multicast, uint32_t id, HostIpv6 ipv6) {
     LinkRequest request =
         LinkRequest::change(index, multicast == MulticastPolicy::all ? IFF_ALLMULTI : 0);
     request.put(IFLA_IFALIAS, device_alias(id));
     request.put(IFLA_GROUP, uint32_t{0});
-    if (has_ipv6()) { // The address is the guest's: the host shall not speak IPv6 with it.
+    if (ipv6 == HostIpv6::off) { // The address is the guest's: the host shall not speak with it.
         const auto families = request.nest(IFLA_AF_SPEC);
         const auto inet6 = request.nest(AF_INET6);
         request.put(IFLA_INET6_ADDR_GEN_MODE, addr_gen_mode_none);
     }
     return request;
+}
+
+// With an MTU below IPv6's 1280, or without IPv6 at all, the device has none to be kept off.
+Netlink::Answer mark(Netlink& netlink, int index, MulticastPolicy multicast, uint32_t id) {
+    Netlink::Answer answer = netlink.request(mark(index, multicast, id, HostIpv6::off));
+    return answer.refusal && answer.refusal->code == EAFNOSUPPORT
+               ? netlink.request(mark(index, multicast, id, HostIpv6::absent))
+               : answer;
 }
 
 MacvtapDevice describe(Netlink& netlink, const Link& link) {
@@ -211,9 +211,10 @@ MacvtapDevice find_our_macvtap(Netlink& netlink, const std::string& name,
                                const std::string& operation) {
     MacvtapDevice device = find_macvtap(netlink, name);
     if (!device.ours()) {
-        throw Error({.operation = fmt::format("{} macvtap '{}'", operation, name),
-                     .cause = "tapline did not create it",
-                     .next_step = "use ip link"});
+        throw Error(
+            {.operation = fmt::format("{} macvtap '{}'", operation, name),
+             .cause = "tapline did not create it",
+             .next_step = "use ip link; what was made halfway goes with `tapline reconcile`"});
     }
     return device;
 }
@@ -225,13 +226,27 @@ void delete_macvtap(Netlink& netlink, const MacvtapDevice& device) {
     }
 }
 
+// A random address may be one that another station has: then it is another one's turn.
 OwnedMacvtap OwnedMacvtap::create(Netlink& netlink, const InterfaceSpec& spec) {
+    for (unsigned tries = 1; tries < random_mac_tries_max && !spec.mac(); ++tries) {
+        try {
+            return create_once(netlink, spec);
+        } catch (const Error& error) {
+            if (error.code() != EADDRINUSE) {
+                throw;
+            }
+        }
+    }
+    return create_once(netlink, spec);
+}
+
+OwnedMacvtap OwnedMacvtap::create_once(Netlink& netlink, const InterfaceSpec& spec) {
     const Link parent = find_parent(netlink, spec);
     OwnedMacvtap owned(netlink, DeviceRecord::create(spec.parent()));
     const uint32_t id = owned.record_.id();
     owned.device_ = add_link(netlink, spec, parent, id);
     const MacvtapDevice& device = owned.device_;
-    expect_done(netlink, netlink.request(mark(device.index, spec.multicast(), id)),
+    expect_done(netlink, mark(netlink, device.index, spec.multicast(), id),
                 fmt::format("mark '{}' as ours", device.name), spec, parent);
     if (spec.multicast() == MulticastPolicy::none) {
         add_multicast_filter(netlink, device);
@@ -244,6 +259,14 @@ OwnedMacvtap OwnedMacvtap::create(Netlink& netlink, const InterfaceSpec& spec) {
     }
     owned.device_ = look_again(netlink, device, creation_of(spec));
     return owned;
+}
+
+bool is_gone(Netlink& netlink, const MacvtapDevice& device) {
+    try {
+        return !netlink.link(device.index);
+    } catch (const Error&) { // No answer; what may be in use shall not end for that.
+        return false;
+    }
 }
 
 OwnedMacvtap::OwnedMacvtap(OwnedMacvtap&& other) noexcept
@@ -268,7 +291,7 @@ OwnedMacvtap::~OwnedMacvtap() {
             delete_link(*netlink_, device_.index, device_.name);
         }
         record_.erase();
-    } catch (const Error&) { // A destructor has nobody to tell; `tapline reconcile` will.
+    } catch (const std::exception&) { // A destructor has nobody to tell; `tapline reconcile` will.
     }
 }
 

@@ -31,7 +31,7 @@ struct MacvtapDevice {
     uint32_t group = 0;                // The record's number until it has that alias.
 
     bool ours() const { return record_id.has_value(); }
-    bool is_recorded_as(uint32_t id) const { return record_id == id || group == id; }
+    bool is_recorded_as(uint32_t id) const { return record_id.value_or(group) == id; }
 };
 
 std::vector<MacvtapDevice> list_macvtaps(Netlink& netlink);
@@ -40,6 +40,8 @@ MacvtapDevice find_macvtap(Netlink& netlink, const std::string& name);
 // The same for what shall be done ("delete") to one that tapline made. Throws Error for others.
 MacvtapDevice find_our_macvtap(Netlink& netlink, const std::string& name,
                                const std::string& operation);
+// False also where the kernel gives no answer.
+bool is_gone(Netlink& netlink, const MacvtapDevice& device);
 // With its record, if it has one. Goes on where the device is gone already.
 void delete_macvtap(Netlink& netlink, const MacvtapDevice& device);
 
@@ -59,6 +61,7 @@ public:
     void take_over() { record_.take_over(); } // In the process that was forked to own it.
 
 private:
+    static OwnedMacvtap create_once(Netlink& netlink, const InterfaceSpec& spec);
     OwnedMacvtap(Netlink& netlink, DeviceRecord record)
         : netlink_(&netlink), record_(std::move(record)) {}
 

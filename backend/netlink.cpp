@@ -29,7 +29,7 @@ const nlmsghdr* header_of(const nlmsgerr* payload) {
         static_cast<const char*>(static_cast<const void*>(payload)) - NLMSG_HDRLEN));
 }
 
-constexpr unsigned dump_tries_max = 16;
+constexpr unsigned dump_tries_max = 100;
 // The kernel's dumps come in at most 32 KiB; one link with a long list inside can have more.
 constexpr size_t message_bytes_max = 64 << 10;
 
@@ -63,6 +63,24 @@ struct Netlink::Exchange {
         return NL_OK;
     }
 };
+
+template <typename Dump> void Netlink::repeat_dump(Dump dump) {
+    for (unsigned tries = 0; tries < dump_tries_max; ++tries) {
+        Exchange exchange;
+        dump(exchange);
+        if (exchange.refusal) {
+            throw Error({.operation = "list what there is over netlink",
+                         .cause = exchange.refusal->text,
+                         .code = exchange.refusal->code});
+        }
+        if (!exchange.interrupted) {
+            return;
+        }
+    }
+    throw Error({.operation = "list what there is over netlink",
+                 .cause = "it changes all the time",
+                 .next_step = "try again"});
+}
 
 Netlink Netlink::open() {
     Socket socket(nl_socket_alloc(), nl_socket_free);
@@ -126,15 +144,19 @@ std::optional<Link> Netlink::only_link(const LinkRequest& request) {
     return std::move(answer.links.front());
 }
 
-// A list during which something changed lacks nothing that was there all the time.
+// As they were at one moment: a dump during which something changed may lack what was there.
 std::vector<Link> Netlink::links() {
-    Answer answer = request(LinkRequest::get_all());
-    if (answer.refusal) {
-        throw Error({.operation = "list links over netlink",
-                     .cause = answer.refusal->text,
-                     .code = answer.refusal->code});
-    }
-    return std::move(answer.links);
+    std::vector<Link> links;
+    repeat_dump([&](Exchange& exchange) {
+        links.clear();
+        exchange.on_message = [&](const nlmsghdr* message) {
+            if (auto link = parse_link(message)) {
+                links.push_back(std::move(*link));
+            }
+        };
+        this->exchange(LinkRequest::get_all().message(), exchange);
+    });
+    return links;
 }
 
 std::optional<Netlink::Refusal> Netlink::change(int type, int flags, std::string_view payload) {
@@ -153,27 +175,19 @@ std::optional<Netlink::Refusal> Netlink::change(int type, int flags, std::string
 
 std::vector<std::string> Netlink::dump(int type) {
     rtgenmsg everything{.rtgen_family = AF_UNSPEC};
-    for (unsigned tries = 0; tries < dump_tries_max; ++tries) {
+    std::vector<std::string> entries;
+    repeat_dump([&](Exchange& exchange) {
         const Message message(nlmsg_alloc_simple(type, NLM_F_DUMP), nlmsg_free);
         if (!message || nlmsg_append(message.get(), &everything, sizeof everything, 0) < 0) {
             throw std::bad_alloc();
         }
-        std::vector<std::string> entries;
-        Exchange exchange{.on_message = [&](const nlmsghdr* entry) {
+        entries.clear();
+        exchange.on_message = [&](const nlmsghdr* entry) {
             entries.emplace_back(static_cast<const char*>(nlmsg_data(entry)), nlmsg_datalen(entry));
-        }};
+        };
         this->exchange(message.get(), exchange);
-        if (exchange.refusal) {
-            throw Error({.operation = "list addresses or routes over netlink",
-                         .cause = exchange.refusal->text,
-                         .code = exchange.refusal->code});
-        }
-        if (!exchange.interrupted) {
-            return entries;
-        }
-    }
-    throw Error({.operation = "list addresses or routes over netlink",
-                 .cause = "they change all the time"});
+    });
+    return entries;
 }
 
 } // namespace tapline

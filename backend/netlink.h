@@ -47,6 +47,7 @@ private:
     explicit Netlink(Socket socket) : socket_(std::move(socket)) {}
     struct Exchange;
     void exchange(nl_msg* message, Exchange& exchange);
+    template <typename Dump> void repeat_dump(Dump dump);
     std::optional<Link> only_link(const LinkRequest& request);
 
     Socket socket_;

@@ -44,6 +44,14 @@ ino_t inode_of(const fs::path& path) {
     return stat(path.c_str(), &facts) == 0 ? facts.st_ino : 0;
 }
 
+ino_t number_of_own(const char* path) {
+    const ino_t number = inode_of(path);
+    if (number == 0) {
+        throw Error::from_errno(fmt::format("look at {}", path), "mount /proc");
+    }
+    return number;
+}
+
 // Opened and looked at again: a process and its namespace may go meanwhile.
 UniqueFd open_if_it_is(const fs::path& path, ino_t number) {
     if (inode_of(path) != number) {
@@ -95,11 +103,11 @@ UniqueFd open_own_network_namespace() {
 }
 
 ino_t current_network_namespace() {
-    const ino_t number = inode_of(own_namespace);
-    if (number == 0) {
-        throw Error::from_errno(fmt::format("look at {}", own_namespace), "mount /proc");
-    }
-    return number;
+    return number_of_own(own_namespace);
+}
+
+ino_t current_pid_namespace() {
+    return number_of_own("/proc/thread-self/ns/pid");
 }
 
 void enter_network_namespace(const UniqueFd& fd) {

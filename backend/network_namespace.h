@@ -19,6 +19,7 @@ UniqueFd find_network_namespace(ino_t number);
 
 UniqueFd open_own_network_namespace();
 ino_t current_network_namespace();
+ino_t current_pid_namespace();
 
 // Of the calling thread: before others are started. Throws Error.
 void enter_network_namespace(const UniqueFd& fd);

@@ -63,6 +63,16 @@ std::string who_shares_passthru(Netlink& netlink, const InterfaceSpec& spec, con
                : "";
 }
 
+// The kernel would change that one, too (ipvlan_link_new, drivers/net/ipvlan/ipvlan_main.c).
+std::string other_kind_of_ipvlan_on(const Link& parent, const InterfaceSpec& spec,
+                                    Netlink& netlink) {
+    return name_of_first(netlink.links(), [&](const Link& link) {
+        return is_ipvlan(link) && stands_on(link, parent.index) &&
+               (link.mode != static_cast<uint32_t>(spec.layer()) ||
+                link.kind_flags != ipvlan_flags(spec.mode()));
+    });
+}
+
 } // namespace
 
 Link find_parent(Netlink& netlink, const InterfaceSpec& spec) {
@@ -93,6 +103,14 @@ Link find_parent(Netlink& netlink, const InterfaceSpec& spec) {
         refuse(fmt::format("MTU {} is over the parent's {}", *spec.mtu(), parent->mtu),
                "lower it, or raise the parent's first");
     }
+    if (spec.kind() == DeviceKind::ipvtap) {
+        if (const std::string other = other_kind_of_ipvlan_on(*parent, spec, netlink);
+            !other.empty()) {
+            refuse(
+                fmt::format("'{}' has another mode or layer, which all on a parent share", other),
+                "give its --mode and --layer, or another parent");
+        }
+    }
     if (spec.mac()) { // The kernel compares only with devices that are up.
         if (const std::string holder = holder_of(*spec.mac(), netlink, *parent); !holder.empty()) {
             refuse(fmt::format("'{}' has MAC address {}", holder, spec.mac()->text()),
@@ -106,6 +124,8 @@ std::string next_step(Netlink& netlink, const InterfaceSpec& spec, const Link& p
     switch (code) {
     case EPERM:
         return "needs CAP_NET_ADMIN: run as root";
+    case EEXIST:
+        return "an interface has this name: give another --name, or none";
     case EBUSY:
         return who_is_busy(netlink, parent);
     case EINVAL:

@@ -30,6 +30,16 @@ std::string name_without_device(const RecordedDevice& record) {
                                  : fmt::format("a device on '{}'", record.parent);
 }
 
+// Of a device whose owner died. Throws Error where not all who may use it can be seen.
+std::optional<NodeUser> find_user(const MacvtapDevice& device, const RecordedDevice& record) {
+    if (record.pid_namespace != current_pid_namespace()) {
+        throw Error({.operation = fmt::format("look for users of '{}'", device.name),
+                     .cause = "its owner lived in another PID namespace",
+                     .next_step = "run this there, or in the host's"});
+    }
+    return find_node_user(device);
+}
+
 // Everything that is mended here, and what was found on the way.
 class Reconciliation {
 public:
@@ -134,7 +144,7 @@ void Reconciliation::check_abandoned(Netlink& netlink, const MacvtapDevice& devi
                                      const RecordedDevice& record) {
     std::optional<NodeUser> user;
     try {
-        user = find_node_user(device);
+        user = find_user(device, record);
     } catch (const Error& error) {
         if (netlink.link(device.index)) { // Else it has gone meanwhile, and its record shall.
             report({Finding::in_use, device.name, owner_of(record) + " is gone, users are unknown",
@@ -170,8 +180,27 @@ void Reconciliation::check_left_nodes() {
     }
 }
 
-bool is_removed(const Reconciled& entry) {
-    return entry.finding == Finding::leftover && entry.failure.empty();
+bool is_in_the_way(const MacvtapDevice& device, const InterfaceSpec& spec) {
+    const bool shares_parent = device.parent == spec.parent();
+    const bool needs_it_alone =
+        device.mode == MacvlanMode::passthru || spec.mode() == MacvlanMode::passthru;
+    return device.name == spec.name() ||
+           (shares_parent && (needs_it_alone || device.mac == spec.mac()));
+}
+
+// Whether there was anything.
+bool remove_what_is_in_the_way(Netlink& netlink, const InterfaceSpec& spec) {
+    bool removed = false;
+    for (const MacvtapDevice& device : list_macvtaps(netlink)) {
+        const uint32_t id = device.record_id.value_or(device.group);
+        const auto record = is_in_the_way(device, spec) ? read_device_record(id) : std::nullopt;
+        if (record && record->state == RecordState::abandoned && !find_user(device, *record)) {
+            delete_macvtap(netlink, device);
+            erase_device_record(id);
+            removed = true;
+        }
+    }
+    return removed;
 }
 
 } // namespace
@@ -228,7 +257,12 @@ OwnedMacvtap create_over_leftovers(Netlink& netlink, const InterfaceSpec& spec) 
     } catch (const Error& error) {
         const bool may_be_in_the_way = error.code() == EEXIST || error.code() == EADDRINUSE ||
                                        error.code() == EBUSY || error.code() == EINVAL;
-        if (!may_be_in_the_way || std::ranges::none_of(reconcile(Mending::mend), is_removed)) {
+        bool removed = false;
+        try {
+            removed = may_be_in_the_way && remove_what_is_in_the_way(netlink, spec);
+        } catch (const Error&) { // The first refusal tells more.
+        }
+        if (!removed) {
             throw;
         }
     }

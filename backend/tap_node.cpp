@@ -78,18 +78,17 @@ TapNode TapNode::of(const MacvtapDevice& device) {
 }
 
 UniqueFd TapNode::open() const {
-    if (const UniqueFd seen = look_at(path_); !seen || !is_node_of(seen.get(), number_)) {
+    const UniqueFd seen = look_at(path_);
+    if (!seen || !is_node_of(seen.get(), number_)) {
         return open_private();
     }
-    UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
+    // What was looked at, and not what may have its name by now.
+    UniqueFd fd(::open(fmt::format("/proc/self/fd/{}", seen.get()).c_str(), O_RDWR | O_CLOEXEC));
     if (!fd) {
         throw Error::from_errno(fmt::format("open {}", path_),
-                                errno == EACCES ? "run as root, or set its owner with --owner"
-                                                : "");
-    }
-    if (!is_node_of(fd.get(), number_)) {
-        throw Error({.operation = fmt::format("open {}", path_),
-                     .cause = "the node was exchanged while it was opened"});
+                                errno == EACCES   ? "run as root, or set its owner with --owner"
+                                : errno == ENOENT ? "mount /proc"
+                                                  : "");
     }
     return fd;
 }

@@ -17,10 +17,12 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <linux/if.h>
 #include <pwd.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <climits>
 #include <csignal>
 #include <cstdlib>
@@ -60,6 +62,9 @@ Options parse_options(const std::vector<std::string>& arguments) {
     if (text.queues.value_or("1") != "1") {
         throw UsageError("--queues: QEMU takes no more than one queue from a helper");
     }
+    if (text.kind.value_or("macvtap") != "macvtap") {
+        throw UsageError("--kind: rules are about the modes of macvtaps, so there are no others");
+    }
     text.parent = text.parent ? text.parent : bridge;
     return {.interface = InterfaceSpec::parse(text),
             .socket = parse_number<int>("descriptor", *fd, STDERR_FILENO + 1, INT_MAX)};
@@ -76,7 +81,7 @@ void close_all_but(int fd) {
 
 // Rules go by names, so an interface may have only one here. For the kernel alternative names are
 // as good, and a macvlan or macvtap stands for the parent of its own.
-void refuse_other_names_of_parents(Netlink& netlink, const std::string& name) {
+void refuse_unfit_parent(Netlink& netlink, const std::string& name) {
     const auto link = netlink.link(name);
     if (!link) {
         return; // Told where the device is made.
@@ -92,14 +97,34 @@ void refuse_other_names_of_parents(Netlink& netlink, const std::string& name) {
                      .cause = fmt::format("it is a {} on another interface", link->kind),
                      .next_step = "use that interface"});
     }
+    if (!link->has_flag(IFF_UP)) {
+        throw Error({.operation = operation,
+                     .cause = "it is down, and only an administrator may bring it up",
+                     .next_step = fmt::format("ip link set {} up", name)});
+    }
+}
+
+// Those of the user database, which a process can give up, and those the process has.
+std::vector<gid_t> all_groups(const passwd* account) {
+    std::vector<gid_t> groups = account != nullptr ? groups_of(*account) : std::vector<gid_t>();
+    std::vector<gid_t> held(static_cast<size_t>(std::max(getgroups(0, nullptr), 0)));
+    if (getgroups(static_cast<int>(held.size()), held.data()) < 0) {
+        throw Error::from_errno("list the groups of the process");
+    }
+    groups.insert(groups.end(), held.begin(), held.end());
+    groups.push_back(getgid());
+    return groups;
 }
 
 void refuse_what_is_not_allowed(const InterfaceSpec& interface) {
+    errno = 0;
     const passwd* account = getpwuid(getuid());
+    if (account == nullptr && errno != 0 && errno != ENOENT && errno != ESRCH) {
+        throw Error::from_errno(fmt::format("look up user {}", getuid()));
+    }
     const std::string user = account != nullptr ? account->pw_name : std::to_string(getuid());
     const AccessRequest request{.user = getuid(),
-                                .groups =
-                                    account != nullptr ? groups_of(*account) : std::vector<gid_t>(),
+                                .groups = all_groups(account),
                                 .parent = interface.parent(),
                                 .mode = interface.mode()};
     const AccessRules rules = read_access_file(access_file, [](const std::string& path) {
@@ -137,14 +162,6 @@ void leave_the_caller() {
     }
 }
 
-bool exists(Netlink& netlink, const MacvtapDevice& device) {
-    try {
-        return netlink.link(device.index).has_value();
-    } catch (const Error&) { // The kernel gave no answer; a device in use shall not go for that.
-        return true;
-    }
-}
-
 // Until the asking process ends, the device goes or somebody sends SIGTERM.
 void watch(const Asker& asker, LinkWatch links, Netlink& netlink, const MacvtapDevice& device) {
     sigset_t terminate;
@@ -161,7 +178,7 @@ void watch(const Asker& asker, LinkWatch links, Netlink& netlink, const MacvtapD
     const auto signal = loop.on_readable(signals.get(), end);
     const auto link = loop.on_readable(links.fd(), [&] {
         links.drain();
-        if (!exists(netlink, device)) {
+        if (is_gone(netlink, device)) {
             loop.quit();
         }
     });
@@ -176,7 +193,7 @@ int run(std::vector<std::string> arguments) {
     Asker asker = Asker::behind(UniqueFd(options.socket));
 
     Netlink netlink = Netlink::open();
-    refuse_other_names_of_parents(netlink, options.interface.parent());
+    refuse_unfit_parent(netlink, options.interface.parent());
     refuse_what_is_not_allowed(options.interface);
     LinkWatch links = LinkWatch::open(); // Before the device: nothing that happens to it is missed.
     const CapabilityScope scope(Capabilities::in_effect); // For the device's end, too.

@@ -125,7 +125,7 @@ MainLoop::Source watch(MainLoop& loop, LinkWatch& links, Netlink& netlink,
                        const MacvtapDevice& device) {
     return loop.on_readable(links.fd(), [&, told = false]() mutable {
         links.drain();
-        if (!told && !netlink.link(device.index)) {
+        if (!told && is_gone(netlink, device)) {
             log(LogLevel::warning, "device '{}' was deleted: the command has no network any more",
                 device.name);
             told = true;

@@ -17,28 +17,34 @@ struct Row {
     const RecordedDevice* record; // Null where there is none.
 };
 
-std::string owner_text(const RecordedDevice* record) {
+const char* state_text(const RecordedDevice* record) {
     if (record == nullptr) {
         return "unknown";
     }
     switch (record->state) {
     case RecordState::owned:
-        return fmt::format("{} ({})", record->program, record->pid);
+        return "owned";
     case RecordState::kept:
-        return "-";
+        return "kept";
     case RecordState::abandoned:
         return "died";
     }
-    return {};
+    return "";
+}
+
+std::string owner_text(const RecordedDevice* record) {
+    return record != nullptr && record->state == RecordState::owned && record->pid != 0
+               ? fmt::format("{} ({})", record->program, record->pid)
+               : state_text(record);
 }
 
 nlohmann::ordered_json owner_json(const RecordedDevice* record) {
-    if (record != nullptr && record->state == RecordState::owned) {
-        return {{"program", record->program}, {"pid", record->pid}};
+    nlohmann::ordered_json owner = {{"state", state_text(record)}};
+    if (record != nullptr && record->state != RecordState::kept) {
+        owner["program"] = record->program;
+        owner["pid"] = record->pid;
     }
-    return record != nullptr && record->state == RecordState::kept
-               ? nlohmann::ordered_json(nullptr)
-               : nlohmann::ordered_json(record == nullptr ? "unknown" : "died");
+    return owner;
 }
 
 std::string as_json(const std::vector<Row>& rows) {

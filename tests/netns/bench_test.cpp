@@ -105,7 +105,12 @@ TEST_P(BenchRefusals, AreOneSentence) {
     EXPECT_EQ(refused.status, GetParam().status);
     EXPECT_EQ(refused.output, "");
     EXPECT_THAT(refused.errors, HasSubstr(GetParam().subject));
-    EXPECT_EQ(refused.errors.find('\n'), refused.errors.size() - 1) << refused.errors;
+    std::string errors = refused.errors; // Of another build than a release there is a warning.
+    const std::string warning = "its figures mean little\n";
+    if (const size_t at = errors.find(warning); at != std::string::npos) {
+        errors.erase(0, at + warning.size());
+    }
+    EXPECT_EQ(errors.find('\n'), errors.size() - 1) << errors;
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -109,19 +109,23 @@ protected:
 
 TEST_F(Crashes, OfCreateLeaveADeviceThatIsRecordedOrNone) {
     bool kept_by_a_victim = false;
-    const auto calls = sweep({.path = "backend/tapline",
-                              .arguments = {"create", "--parent", "uplink", "--name", device}},
-                             nothing, [&](const Fate& fate) {
-                                 mended_.reconcile();
-                                 if (!link(device).is_null()) {
-                                     kept_by_a_victim |= fate.killed;
-                                     EXPECT_THAT(records(), ElementsAre(EndsWith(".kept")));
-                                     const Outcome deleted = tapline({"delete", device});
-                                     EXPECT_EQ(deleted.status, 0) << deleted.errors;
-                                 }
-                                 expect_nothing_left(fate, links_before_);
-                             });
-    EXPECT_THAT(calls, IsSupersetOf({"openat", "flock", "linkat", "sendmsg", "rename", "write"}));
+    // Each time with the folder to make, too.
+    const auto calls = sweep(
+        {.path = "backend/tapline",
+         .arguments = {"create", "--parent", "uplink", "--name", device}},
+        [] { fs::remove_all("/run/tapline"); },
+        [&](const Fate& fate) {
+            mended_.reconcile();
+            if (!link(device).is_null()) {
+                kept_by_a_victim |= fate.killed;
+                EXPECT_THAT(records(), ElementsAre(EndsWith(".kept")));
+                const Outcome deleted = tapline({"delete", device});
+                EXPECT_EQ(deleted.status, 0) << deleted.errors;
+            }
+            expect_nothing_left(fate, links_before_);
+        });
+    EXPECT_THAT(calls,
+                IsSupersetOf({"mkdir", "openat", "flock", "linkat", "sendmsg", "rename", "write"}));
     EXPECT_THAT(mended_.told(), AllOf(HasSubstr(removed), HasSubstr(forgotten)));
     EXPECT_TRUE(kept_by_a_victim) << "it was never killed after the last step";
 }

@@ -133,7 +133,7 @@ TEST_F(Devices, ReadAsJsonWithTheKernelsFacts) {
                                {"queue_length", 1024},
                                {"up", true}};
     EXPECT_EQ(nlohmann::json::parse(created.output), expected);
-    expected["owner"] = nullptr;
+    expected["owner"] = {{"state", "kept"}};
     EXPECT_EQ(listed(), nlohmann::json::array({expected}));
 }
 

@@ -122,7 +122,7 @@ TEST_F(Reconcile, LeavesADeviceThatIsInUseAndRemovesItLater) {
     owner.signal(SIGKILL);
     owner.wait();
     EXPECT_THAT(owner_in_table(), EndsWith(" died"));
-    EXPECT_EQ(listed()[0].at("owner"), "died");
+    EXPECT_EQ(listed()[0].at("owner").at("state"), "died");
     EXPECT_THAT(reconcile(),
                 MatchesRegex(fmt::format("web0: left alone: tapline exec \\(process [0-9]+\\) is "
                                          "gone, but tail \\(process {}\\) uses it\n",
@@ -150,10 +150,10 @@ TEST_F(Reconcile, RecordsADeviceThatLostItsRecord) {
     create("web0");
     lose_records();
     EXPECT_THAT(owner_in_table(), EndsWith(" unknown"));
-    EXPECT_EQ(listed()[0].at("owner"), "unknown");
+    EXPECT_EQ(listed()[0].at("owner").at("state"), "unknown");
     EXPECT_EQ(reconcile(), "web0: recorded: it had no record\n");
-    EXPECT_THAT(owner_in_table(), EndsWith(" -"));
-    EXPECT_EQ(listed()[0].at("owner"), nullptr);
+    EXPECT_THAT(owner_in_table(), EndsWith(" kept"));
+    EXPECT_EQ(listed()[0].at("owner").at("state"), "kept");
     EXPECT_EQ(reconcile(), "");
     EXPECT_EQ(tapline({"delete", "web0"}).status, 0);
     EXPECT_THAT(records(), IsEmpty());
@@ -426,8 +426,9 @@ TEST_F(Reconcile, IsWhatDeleteNamesNotForADeviceOfALivingPump) {
     expect_refusal(tapline({"delete", "web0"}),
                    fmt::format("tapline-pump (process {}) owns it", pump.pid()));
     EXPECT_THAT(owner_in_table(), EndsWith(fmt::format(" tapline-pump ({})", pump.pid())));
-    EXPECT_EQ(listed()[0].at("owner"),
-              nlohmann::json({{"program", "tapline-pump"}, {"pid", pump.pid()}}));
+    EXPECT_EQ(
+        listed()[0].at("owner"),
+        nlohmann::json({{"state", "owned"}, {"program", "tapline-pump"}, {"pid", pump.pid()}}));
     EXPECT_FALSE(link("web0").is_null());
     pump.signal(SIGTERM);
     EXPECT_EQ(pump.wait(), 0);

@@ -135,9 +135,25 @@ TEST_F(Doctor, FindsADeviceThatHasItsParentToItself) {
     EXPECT_EQ(found["mend"], "tapline delete tl0");
 }
 
-TEST_F(Doctor, FindsAMacvtapAsParent) {
+TEST_F(Doctor, RefusesTheParentsThatCreateRefuses) {
     ASSERT_EQ(outcome_of("backend/tapline", {"create", "--parent", "uplink"}).status, 0);
-    EXPECT_EQ(check_of_parent("tl0", "parent")["state"], "limited");
+    run("ip link add beside0 link uplink type macvlan");
+    for (const std::string name : {"tl0", "beside0"}) {
+        const auto found = check_of_parent(name, "parent");
+        EXPECT_EQ(found["state"], "broken") << name;
+        EXPECT_EQ(found["mend"], "tapline doctor --parent uplink") << name;
+        EXPECT_EQ(outcome_of("backend/tapline", {"create", "--parent", name}).status, 1) << name;
+    }
+}
+
+TEST_F(Doctor, KnowsAParentByItsAlternativeName) {
+    ASSERT_EQ(outcome_of("backend/tapline", {"create", "--parent", "uplink", "--mode", "passthru"})
+                  .status,
+              0);
+    run("ip link property add dev uplink altname wire0");
+    const auto all = findings({"--parent", "wire0"});
+    EXPECT_EQ(check(all, "parent uplink")["state"], "ok");
+    EXPECT_EQ(check(all, "parent-passthru uplink")["state"], "broken");
 }
 
 TEST_F(Doctor, RefusesInterfacesThatCarryNoEthernet) {

@@ -106,7 +106,7 @@ Json read_domain(const std::string& tapline_xml, const std::string& file) {
                      .cause = "it is not there or is no program",
                      .next_step = "install Tapline, or set TAPLINE_EXEC_PATH"});
     }
-    if (!answer->succeeded) { // "tapline-xml: sentence\n", or nothing where it was killed.
+    if (answer->status != 0) { // "tapline-xml: sentence\n", or nothing where it was killed.
         const auto begin = answer->errors.find(": ");
         const std::string sentence =
             begin == std::string::npos ? "" : answer->errors.substr(begin + 2);

@@ -1,6 +1,8 @@
 #include "backend/doctor/host.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +39,18 @@ bool Host::has(const std::string& path) const {
 
 bool Host::may_use(const std::string& path) const {
     return access((root_ + path).c_str(), R_OK | W_OK) == 0;
+}
+
+std::optional<FileRights> Host::rights(const std::string& path) const {
+    const std::string file = root_ + path;
+    struct stat facts {};
+    if (stat(file.c_str(), &facts) < 0) {
+        return std::nullopt;
+    }
+    return FileRights{.owner = facts.st_uid,
+                      .mode = facts.st_mode,
+                      .has_capabilities =
+                          getxattr(file.c_str(), "security.capability", nullptr, 0) > 0};
 }
 
 std::string Host::line(const std::string& path) const {

@@ -1,6 +1,9 @@
 // What the host's files say: /proc, /sys, /dev, /etc and /lib/modules.
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,13 +18,20 @@ enum class ModuleState {
     unknown, // The kernel takes modules, but which ones cannot be seen, as in a container.
 };
 
+struct FileRights {
+    uid_t owner;
+    mode_t mode;
+    bool has_capabilities; // Those that setcap gives.
+};
+
 class Host {
 public:
     // Paths are taken below root. A missing or unreadable file is an empty one.
     explicit Host(std::string root = "") : root_(std::move(root)) {}
 
     bool has(const std::string& path) const;
-    bool may_use(const std::string& path) const; // Read and write it.
+    bool may_use(const std::string& path) const;                     // Read and write it.
+    std::optional<FileRights> rights(const std::string& path) const; // Absent as the file is.
     std::string line(const std::string& path) const;
     std::vector<std::string> lines(const std::string& path) const;
     std::vector<std::string> names_in(const std::string& folder) const;

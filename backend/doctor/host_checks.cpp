@@ -2,8 +2,11 @@
 
 #include "backend/doctor/version.h"
 
+#include "config.h"
+
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <sys/stat.h>
 
 #include <string_view>
 
@@ -52,18 +55,39 @@ Check macvtap_check(const Host& host) {
     if (is_there(state)) {
         return {.name = "macvtap", .state = State::ok, .detail = to_text(state)};
     }
+    if (state == ModuleState::unknown) {
+        return {.name = "macvtap",
+                .state = State::limited,
+                .detail = to_text(state),
+                .why = "devices can be made only if the kernel has it and loads it when it is "
+                       "needed",
+                .mend = "modprobe macvtap"};
+    }
     return {.name = "macvtap",
             .state = State::broken,
             .detail = to_text(state),
             .why = "every device of Tapline is a macvtap",
-            .mend = state == ModuleState::unknown ? "modprobe macvtap" : newer_kernel};
+            .mend = newer_kernel};
 }
 
-Check ipvtap_check(const Host& host) {
-    const ModuleState state = host.module("ipvtap", "/sys/class/ipvtap");
-    return {.name = "ipvtap",
+// No macvtap runs without it.
+Check macvlan_check(const Host& host) {
+    const ModuleState state = host.module("macvlan", "/sys/class/macvtap");
+    if (is_there(state)) {
+        return {.name = "macvlan", .state = State::ok, .detail = to_text(state)};
+    }
+    return {.name = "macvlan",
+            .state = State::limited,
+            .detail = to_text(state),
+            .why = "a host link is a macvlan: without one the host does not reach its guests",
+            .mend = state == ModuleState::unknown ? "modprobe macvlan" : newer_kernel};
+}
+
+// sign: a path that is there while it runs.
+Check optional_check(const Host& host, const char* module, const char* sign) {
+    return {.name = module,
             .state = State::ok,
-            .detail = fmt::format("{}; optional", to_text(state))};
+            .detail = fmt::format("{}; optional", to_text(host.module(module, sign)))};
 }
 
 Check vhost_net_check(const Host& host) {
@@ -124,6 +148,27 @@ Check net_admin_check(const Host& host) {
             .mend = "sudo tapline doctor"};
 }
 
+// As the code that writes records there asks; its first device makes the folder.
+Check records_check(const Host& host) {
+    constexpr auto folder = TAPLINE_RUNSTATE "/devices";
+    const auto rights = host.rights(folder);
+    if (!rights) {
+        return {.name = "records",
+                .state = State::ok,
+                .detail = fmt::format("no {} yet: root's first device makes it", folder)};
+    }
+    if (rights->owner == 0 && (rights->mode & (S_IWGRP | S_IWOTH)) == 0) {
+        return {.name = "records",
+                .state = State::ok,
+                .detail = fmt::format("{} is root's alone", folder)};
+    }
+    return {.name = "records",
+            .state = State::limited,
+            .detail = fmt::format("{} is not root's alone", folder),
+            .why = "no device is made or reconciled: others could have one deleted",
+            .mend = fmt::format("rm -r {}", folder)};
+}
+
 Check hugepages_check(const Host& host) {
     const unsigned long pages = host.hugepages();
     return {.name = "hugepages",
@@ -150,9 +195,17 @@ Check locked_memory_check(const Host& host) {
 } // namespace
 
 Checks host_checks(const Host& host) {
-    return {kernel_check(host),    macvtap_check(host),      ipvtap_check(host),
-            vhost_net_check(host), device_nodes_check(host), net_admin_check(host),
-            hugepages_check(host), locked_memory_check(host)};
+    return {kernel_check(host),
+            macvtap_check(host),
+            macvlan_check(host),
+            optional_check(host, "ipvtap", "/sys/class/ipvtap"),
+            optional_check(host, "ipvlan", "/sys/class/ipvtap"), // No ipvtap runs without it.
+            vhost_net_check(host),
+            device_nodes_check(host),
+            net_admin_check(host),
+            records_check(host),
+            hugepages_check(host),
+            locked_memory_check(host)};
 }
 
 } // namespace tapline::doctor

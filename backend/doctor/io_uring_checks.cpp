@@ -1,10 +1,10 @@
 #include "backend/doctor/io_uring_checks.h"
 
 #include "backend/base/unique_fd.h"
+#include "backend/doctor/io_uring_needs.h"
 
 #include <fmt/format.h>
 #include <glib.h>
-#include <linux/io_uring.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,26 +14,8 @@
 namespace tapline::doctor {
 namespace {
 
-struct Named {
-    uint32_t value;
-    const char* name;
-};
-
-// As in iouring/ring.cpp. Each flag needs those before it at most.
-constexpr Named setup_flags[] = {{IORING_SETUP_CQSIZE, "IORING_SETUP_CQSIZE"},
-                                 {IORING_SETUP_R_DISABLED, "IORING_SETUP_R_DISABLED"},
-                                 {IORING_SETUP_SUBMIT_ALL, "IORING_SETUP_SUBMIT_ALL"},
-                                 {IORING_SETUP_SINGLE_ISSUER, "IORING_SETUP_SINGLE_ISSUER"},
-                                 {IORING_SETUP_DEFER_TASKRUN, "IORING_SETUP_DEFER_TASKRUN"}};
-constexpr Named features[] = {{IORING_FEAT_CQE_SKIP, "IORING_FEAT_CQE_SKIP"},
-                              {IORING_FEAT_EXT_ARG, "IORING_FEAT_EXT_ARG"}};
-constexpr Named operations[] = {{IORING_OP_READ, "IORING_OP_READ"},
-                                {IORING_OP_READV, "IORING_OP_READV"},
-                                {IORING_OP_WRITE, "IORING_OP_WRITE"},
-                                {IORING_OP_WRITEV, "IORING_OP_WRITEV"},
-                                {IORING_OP_POLL_ADD, "IORING_OP_POLL_ADD"}};
 constexpr size_t things_probed =
-    std::size(setup_flags) + std::size(features) + std::size(operations);
+    std::size(io_uring_setup_flags) + std::size(io_uring_features) + std::size(io_uring_operations);
 
 struct Ring {
     UniqueFd fd;
@@ -51,7 +33,7 @@ Ring make_ring(uint32_t flags) {
 
 void add_missing_flags(std::vector<std::string>& missing) {
     uint32_t flags = 0;
-    for (const auto& [flag, name] : setup_flags) {
+    for (const auto& [flag, name] : io_uring_setup_flags) {
         if (make_ring(flags | flag).fd) {
             flags |= flag;
         } else {
@@ -68,7 +50,7 @@ void add_missing_operations(int ring_fd, std::vector<std::string>& missing) {
         g_free);
     const bool answered =
         syscall(SYS_io_uring_register, ring_fd, IORING_REGISTER_PROBE, probe.get(), room) == 0;
-    for (const auto& [operation, name] : operations) {
+    for (const auto& [operation, name] : io_uring_operations) {
         if (!answered || operation >= probe->ops_len ||
             (probe->ops[operation].flags & IO_URING_OP_SUPPORTED) == 0) {
             missing.emplace_back(name);
@@ -127,7 +109,7 @@ IoUringProbe probe_io_uring() {
         return probe;
     }
     add_missing_flags(probe.missing);
-    for (const auto& [feature, name] : features) {
+    for (const auto& [feature, name] : io_uring_features) {
         if ((ring.features & feature) == 0) {
             probe.missing.emplace_back(name);
         }

@@ -2,6 +2,7 @@
 
 #include "backend/base/unique_fd.h"
 #include "backend/interface_spec.h"
+#include "backend/station.h"
 
 #include <fmt/format.h>
 #include <linux/ethtool.h>
@@ -46,13 +47,15 @@ Check kind_check(const Parent& parent) {
                 .why = "a program is at its other end, not a wire",
                 .mend = "ip -br link  # Choose the interface of the wire."};
     }
-    if (parent.kind == "macvtap" || parent.kind == "macvlan") {
+    if (parent.stands_on) {
         return {.name = name,
-                .state = State::limited,
+                .state = State::broken,
                 .detail = fmt::format("a {} itself", parent.kind),
-                .why = "the kernel puts the new device beside it, on the parent of both",
-                .mend = fmt::format("ip link show {}  # Name what follows the @.",
-                                    shell_word(parent.name))};
+                .why = "the kernel would put the new device beside it, on the parent of both",
+                .mend =
+                    parent.stands_on->empty()
+                        ? "ip -br link  # In the network namespace of what it stands on."
+                        : fmt::format("tapline doctor --parent {}", shell_word(*parent.stands_on))};
     }
     return {.name = name,
             .state = State::ok,
@@ -160,22 +163,27 @@ std::optional<Parent> look_at_parent(Netlink& netlink, const Host& host, const s
     if (!link) {
         return std::nullopt;
     }
-    Parent parent{.name = name,
+    const std::string folder = fmt::format("/sys/class/net/{}", link->name);
+    Parent parent{.name = link->name,
                   .kind = link->kind,
                   .ethernet = link->hardware == ARPHRD_ETHER,
                   .up = link->has_flag(IFF_UP),
                   .carrier = link->has_flag(IFF_LOWER_UP),
-                  .wireless = host.has(fmt::format("/sys/class/net/{}/phy80211", name)) ||
-                              host.has(fmt::format("/sys/class/net/{}/wireless", name)),
-                  .lro = has_lro(name),
+                  .wireless = host.has(folder + "/phy80211") || host.has(folder + "/wireless"),
+                  .lro = has_lro(link->name),
                   .mtu = link->mtu};
+    if (is_station(*link) || is_ipvlan(*link)) {
+        const auto below =
+            link->parent_is_elsewhere ? std::nullopt : netlink.link(link->parent_index);
+        parent.stands_on = below ? below->name : "";
+    }
     if (const int index = link->master_index; index != 0) {
         const auto master = netlink.link(index);
         parent.master = master ? master->name : fmt::format("index {}", index);
         parent.master_kind = master ? master->kind : "interface";
     }
     for (const MacvtapDevice& device : list_macvtaps(netlink)) {
-        if (device.parent == name && device.mode == MacvlanMode::passthru) {
+        if (device.parent == link->name && device.mode == MacvlanMode::passthru) {
             parent.passthru = device;
         }
     }

@@ -1,6 +1,7 @@
 #include "backend/doctor/tool.h"
 
 #include <glib.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <iterator>
@@ -21,7 +22,7 @@ std::optional<Answer> answer_of(std::vector<std::string> command) {
                       &status, nullptr)) {
         return std::nullopt;
     }
-    return Answer{.succeeded = g_spawn_check_wait_status(status, nullptr) != FALSE,
+    return Answer{.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status),
                   .output = output,
                   .errors = errors};
 }

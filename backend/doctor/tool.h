@@ -8,7 +8,7 @@
 namespace tapline::doctor {
 
 struct Answer {
-    bool succeeded;
+    int status; // Its exit code, 128 + N after signal N.
     std::string output;
     std::string errors;
 };

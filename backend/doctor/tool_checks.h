@@ -4,18 +4,20 @@
 #include "backend/doctor/check.h"
 #include "backend/doctor/host.h"
 
-#include <optional>
 #include <string>
 
 namespace tapline::doctor {
 
-// The first line of each program's --version; absent where it is not installed.
-struct ToolVersions {
-    std::optional<std::string> qemu;
-    std::optional<std::string> libvirt;
+struct Tool {
+    std::string version = {}; // The first line of --version; empty where it is not installed.
+    std::string hanging = {}; // The program that did not answer in time.
 };
-ToolVersions find_tools();
+struct Tools {
+    Tool qemu;
+    Tool libvirt;
+};
+Tools find_tools();
 
-Checks tool_checks(const Host& host, const ToolVersions& tools);
+Checks tool_checks(const Host& host, const Tools& tools);
 
 } // namespace tapline::doctor

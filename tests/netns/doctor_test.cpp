@@ -64,6 +64,27 @@ protected:
     Wire wire_;
 };
 
+// A QEMU and a libvirtd found before the real ones: shell scripts.
+class ProgramsInPath {
+public:
+    explicit ProgramsInPath(const std::string& script) : path_(std::getenv("PATH")) {
+        std::filesystem::create_directories("/run/bin");
+        for (const std::string& name :
+             {std::string("libvirtd"), "qemu-system-" + output_of("printf %s $(uname -m)")}) {
+            const std::filesystem::path file = "/run/bin/" + name;
+            std::ofstream(file) << "#!/bin/sh\n" << script << '\n';
+            std::filesystem::permissions(file, std::filesystem::perms(0755));
+        }
+        setenv("PATH", ("/run/bin:" + path_).c_str(), 1);
+    }
+    ~ProgramsInPath() { setenv("PATH", path_.c_str(), 1); }
+    ProgramsInPath(const ProgramsInPath&) = delete;
+    ProgramsInPath& operator=(const ProgramsInPath&) = delete;
+
+private:
+    std::string path_;
+};
+
 TEST_F(Doctor, TellsEachCheckWithTheSameKeys) {
     const auto all = findings({"--parent", "uplink"});
     std::vector<std::string> names;
@@ -79,15 +100,16 @@ TEST_F(Doctor, TellsEachCheckWithTheSameKeys) {
         names.push_back(each["check"]);
     }
     EXPECT_THAT(names,
-                testing::IsSupersetOf({"kernel", "macvtap", "ipvtap", "vhost-net", "device-nodes",
-                                       "net-admin", "hugepages", "locked-memory", "io-uring",
-                                       "qemu", "libvirt", "libvirt-hook", "parent uplink"}));
+                testing::IsSupersetOf({"kernel", "macvtap", "macvlan", "ipvtap", "ipvlan",
+                                       "vhost-net", "device-nodes", "net-admin", "records",
+                                       "hugepages", "locked-memory", "io-uring", "qemu", "libvirt",
+                                       "libvirt-hook", "helper", "parent uplink"}));
 }
 
 // The other tests of this suite make devices here, so they must be possible.
 TEST_F(Doctor, FindsWhatTheOtherTestsNeed) {
     const auto all = findings({});
-    for (const char* name : {"macvtap", "net-admin", "libvirt", "ipvtap"}) {
+    for (const char* name : {"macvtap", "macvlan", "net-admin", "libvirt", "ipvtap"}) {
         EXPECT_EQ(check(all, name)["state"], "ok") << name;
     }
 }
@@ -135,9 +157,36 @@ TEST_F(Doctor, FindsADeviceThatHasItsParentToItself) {
     EXPECT_EQ(found["mend"], "tapline delete tl0");
 }
 
-TEST_F(Doctor, FindsAMacvtapAsParent) {
+TEST_F(Doctor, RefusesTheParentsThatCreateRefuses) {
     ASSERT_EQ(outcome_of("backend/tapline", {"create", "--parent", "uplink"}).status, 0);
-    EXPECT_EQ(check_of_parent("tl0", "parent")["state"], "limited");
+    run("ip link add beside0 link uplink type macvlan");
+    for (const std::string name : {"tl0", "beside0"}) {
+        const auto found = check_of_parent(name, "parent");
+        EXPECT_EQ(found["state"], "broken") << name;
+        EXPECT_EQ(found["mend"], "tapline doctor --parent uplink") << name;
+        EXPECT_EQ(outcome_of("backend/tapline", {"create", "--parent", name}).status, 1) << name;
+    }
+}
+
+TEST_F(Doctor, KnowsAParentByItsAlternativeName) {
+    ASSERT_EQ(outcome_of("backend/tapline", {"create", "--parent", "uplink", "--mode", "passthru"})
+                  .status,
+              0);
+    run("ip link property add dev uplink altname wire0");
+    const auto all = findings({"--parent", "wire0"});
+    EXPECT_EQ(check(all, "parent uplink")["state"], "ok");
+    EXPECT_EQ(check(all, "parent-passthru uplink")["state"], "broken");
+}
+
+TEST_F(Doctor, FindsRecordsThatOthersCanWrite) {
+    run("install -d -m 755 /run/tapline/devices");
+    EXPECT_EQ(check(findings({}), "records")["state"], "ok");
+    run("chown 65534 /run/tapline/devices");
+    const auto found = check(findings({}), "records");
+    EXPECT_EQ(found["state"], "limited");
+    EXPECT_EQ(outcome_of("backend/tapline", {"create", "--parent", "uplink"}).status, 1);
+    run(found["mend"]);
+    EXPECT_EQ(outcome_of("backend/tapline", {"create", "--parent", "uplink"}).status, 0);
 }
 
 TEST_F(Doctor, RefusesInterfacesThatCarryNoEthernet) {
@@ -174,17 +223,20 @@ TEST_F(Doctor, FindsIoUringSwitchedOff) {
 }
 
 TEST_F(Doctor, FindsProgramsInThePath) {
-    std::filesystem::create_directories("/run/bin");
-    for (const std::string name : {"libvirtd", "qemu-system-$(uname -m)"}) {
-        run("printf '#!/bin/sh\\necho \"%s 10.2.1\"\\necho more\\n' fake >/run/bin/" + name +
-            " && chmod +x /run/bin/" + name);
-    }
-    const std::string path = std::getenv("PATH");
-    setenv("PATH", ("/run/bin:" + path).c_str(), 1);
+    const ProgramsInPath programs("echo 'fake 10.2.1'; echo more");
     const auto all = findings({});
-    setenv("PATH", path.c_str(), 1);
     EXPECT_EQ(check(all, "libvirt")["detail"], "fake 10.2.1");
     EXPECT_THAT(check(all, "qemu")["detail"].get<std::string>(), StartsWith("fake 10.2.1, with"));
+}
+
+// What the script starts would keep its output open.
+TEST_F(Doctor, DoesNotWaitForProgramsThatHang) {
+    const ProgramsInPath programs("sleep 1000");
+    const auto all = findings({});
+    EXPECT_THAT(check(all, "qemu")["detail"].get<std::string>(),
+                HasSubstr("did not tell its version within"));
+    EXPECT_EQ(check(all, "qemu")["state"], "limited");
+    EXPECT_EQ(check(all, "libvirt")["state"], "ok");
 }
 
 TEST_F(Doctor, TellsPeopleALineEachAndWhatToDo) {

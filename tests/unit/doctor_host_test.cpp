@@ -3,15 +3,25 @@
 #include "backend/base/unique_fd.h"
 #include "backend/doctor/host_checks.h"
 #include "backend/doctor/io_uring_checks.h"
+#include "backend/doctor/io_uring_needs.h"
 #include "backend/doctor/tool_checks.h"
 #include "iouring/ring.h"
 #include "tests/unit/fake_host.h"
 
+#include "config.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
+#include <memory>
+#include <set>
+#include <span>
+#include <type_traits>
 
 namespace tapline::doctor {
 namespace {
@@ -86,13 +96,27 @@ TEST_F(DoctorHost, WithoutMacvtapNothingWorks) {
 
 TEST_F(DoctorHost, ModulesThatCannotBeSeenShallBeLoadedByHand) {
     fake_.write("/proc/modules", "");
-    EXPECT_EQ(check("macvtap").state, State::broken);
-    EXPECT_EQ(check("macvtap").mend, "modprobe macvtap");
+    for (const std::string module : {"macvtap", "macvlan"}) { // The kernel may load them itself.
+        EXPECT_EQ(check(module).state, State::limited);
+        EXPECT_EQ(check(module).mend, "modprobe " + module);
+    }
 }
 
-TEST_F(DoctorHost, IpvtapIsOptional) {
-    EXPECT_EQ(check("ipvtap").state, State::ok);
-    EXPECT_THAT(check("ipvtap").detail, HasSubstr("optional"));
+TEST_F(DoctorHost, WithoutMacvlanThereIsNoHostLink) {
+    EXPECT_EQ(check("macvlan").state, State::limited);
+    EXPECT_THAT(check("macvlan").why, HasSubstr("host link"));
+}
+
+TEST_F(DoctorHost, MacvlanIsThereWhereMacvtapIs) {
+    fake_.write("/sys/class/macvtap/version", "");
+    EXPECT_EQ(check("macvlan").state, State::ok);
+}
+
+TEST_F(DoctorHost, IpvtapAndIpvlanAreOptional) {
+    for (const char* module : {"ipvtap", "ipvlan"}) {
+        EXPECT_EQ(check(module).state, State::ok);
+        EXPECT_EQ(check(module).detail, "absent from this kernel; optional");
+    }
 }
 
 TEST_F(DoctorHost, VhostNetThatCanBeUsedIsFine) {
@@ -133,6 +157,25 @@ TEST_F(DoctorHost, DevicesAreMadeWithNetAdminOnly) {
     EXPECT_EQ(check("net-admin").state, State::ok);
     fake_.write("/proc/self/status", mknod_only);
     EXPECT_EQ(check("net-admin").state, State::limited);
+}
+
+TEST_F(DoctorHost, RecordsNeedNotBeThereYet) {
+    EXPECT_EQ(check("records").state, State::ok);
+    EXPECT_THAT(check("records").detail, StartsWith("no /run/tapline/devices yet"));
+}
+
+TEST_F(DoctorHost, RecordsThatOthersCanWriteAreNotTrusted) {
+    fake_.write("/run/tapline/devices/00000001", "");
+    fake_.set_mode("/run/tapline/devices", 0775);
+    EXPECT_EQ(check("records").state, State::limited);
+    EXPECT_EQ(check("records").mend, "rm -r /run/tapline/devices");
+}
+
+TEST_F(DoctorHost, RecordsOfRootAloneAreFine) {
+    fake_.write("/run/tapline/devices/00000001", "");
+    fake_.set_mode("/run/tapline/devices", 0755);
+    const bool belongs_to_root = geteuid() == 0;
+    EXPECT_EQ(check("records").state, belongs_to_root ? State::ok : State::limited);
 }
 
 TEST_F(DoctorHost, HugepagesOfAllSizesCount) {
@@ -193,7 +236,7 @@ TEST_F(DoctorIoUring, WhatIsMissingIsNamedAndHasNoFallback) {
     EXPECT_THAT(features.why, HasSubstr("nothing to fall back to"));
 }
 
-// The real kernel: the list of what the pump uses is written down twice.
+// The real kernel.
 TEST_F(DoctorIoUring, AgreesWithThePumpsOwnRing) {
     const IoUringProbe probe = probe_io_uring();
     bool pump_has_ring = true;
@@ -206,15 +249,79 @@ TEST_F(DoctorIoUring, AgreesWithThePumpsOwnRing) {
     EXPECT_EQ(probe.error == 0 && probe.missing.empty(), pump_has_ring);
 }
 
+uint32_t all_of(std::span<const IoUringNeed> flags) {
+    uint32_t bits = 0;
+    for (const IoUringNeed& flag : flags) {
+        bits |= flag.value;
+    }
+    return bits;
+}
+
+// What the pump uses is written down twice, as doctor cannot look into the pump. So the test does:
+// a ring starts with liburing's description of it.
+class PumpsRing : public testing::Test {
+protected:
+    PumpsRing()
+        : file_(eventfd(0, EFD_CLOEXEC)),
+          ring_(tapline::Ring::create(file_.get())),
+          inside_(*std::bit_cast<const io_uring*>(ring_.get())) {
+        static_assert(std::is_standard_layout_v<tapline::Ring>);
+        static_assert(sizeof(tapline::Ring) == sizeof(io_uring));
+    }
+
+    // Each kind of request the pump has; none is submitted.
+    std::span<const io_uring_sqe> queue_each_request() {
+        iovec parts[2]{};
+        ring_->read_tap({parts, 1}, 0);
+        ring_->read_tap(parts, 0);
+        ring_->write_tap({parts, 1}, 0);
+        ring_->write_tap(parts, 0);
+        ring_->poll_tap();
+        ring_->poll(file_.get(), TagKind::kick);
+        ring_->signal(file_.get(), TagKind::call);
+        return {inside_.sq.sqes, io_uring_sq_ready(&inside_)};
+    }
+
+    UniqueFd file_;
+    std::unique_ptr<tapline::Ring> ring_;
+    const io_uring& inside_;
+};
+
+TEST_F(PumpsRing, IsSetUpWithTheFlagsThatDoctorProbes) {
+    constexpr uint32_t of_liburing = 1U << 16U; // IORING_SETUP_NO_SQARRAY, which newer ones add.
+    EXPECT_EQ(inside_.flags & ~of_liburing, all_of(io_uring_setup_flags));
+}
+
+TEST_F(PumpsRing, HasTheOperationsThatDoctorProbes) {
+    std::set<uint32_t> used;
+    for (const io_uring_sqe& entry : queue_each_request()) {
+        used.insert(entry.opcode);
+    }
+    std::set<uint32_t> probed;
+    for (const IoUringNeed& operation : io_uring_operations) {
+        probed.insert(operation.value);
+    }
+    EXPECT_EQ(used, probed);
+}
+
+TEST_F(PumpsRing, NeedsTheFeatureOfRequestsThatCompleteOnlyIfTheyFail) {
+    const auto entries = queue_each_request();
+    EXPECT_EQ(std::ranges::any_of(entries,
+                                  [](const io_uring_sqe& entry) {
+                                      return (entry.flags & IOSQE_CQE_SKIP_SUCCESS) != 0;
+                                  }),
+              (all_of(io_uring_features) & IORING_FEAT_CQE_SKIP) != 0);
+}
+
 TEST_F(DoctorHost, QemuIsNamedWithItsVersion) {
-    const ToolVersions tools{.qemu = "QEMU emulator version 10.0.2"};
+    const Tools tools{.qemu = {.version = "QEMU emulator version 10.0.2"}};
     const Check qemu = check_of(tool_checks(fake_.host(), tools), "qemu");
     EXPECT_EQ(qemu.state, State::ok);
     EXPECT_EQ(qemu.detail, "QEMU emulator version 10.0.2, without KVM");
 }
 
 TEST_F(DoctorHost, QemuThatCrashesWithoutKvmIsLimited) {
-    const ToolVersions tools{.qemu = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)"};
+    const Tools tools{.qemu = {.version = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)"}};
     EXPECT_THAT(check_of(tool_checks(fake_.host(), tools), "qemu").mend, HasSubstr("vectors=0"));
     fake_.write("/dev/kvm", "");
     EXPECT_EQ(check_of(tool_checks(fake_.host(), tools), "qemu").state, State::ok);
@@ -222,6 +329,16 @@ TEST_F(DoctorHost, QemuThatCrashesWithoutKvmIsLimited) {
 
 TEST_F(DoctorHost, WithoutQemuNoGuestRuns) {
     EXPECT_EQ(check_of(tool_checks(fake_.host(), {}), "qemu").state, State::limited);
+}
+
+TEST_F(DoctorHost, ProgramsThatDoNotAnswerAreNamed) {
+    const Tools tools{.qemu = {.hanging = "qemu-kvm"}, .libvirt = {.hanging = "libvirtd"}};
+    const Check qemu = check_of(tool_checks(fake_.host(), tools), "qemu");
+    EXPECT_EQ(qemu.state, State::limited);
+    EXPECT_THAT(qemu.detail, StartsWith("qemu-kvm did not tell its version within"));
+    const Check libvirt = check_of(tool_checks(fake_.host(), tools), "libvirt");
+    EXPECT_EQ(libvirt.state, State::ok);
+    EXPECT_THAT(libvirt.detail, StartsWith("libvirtd did not tell its version within"));
 }
 
 TEST_F(DoctorHost, LibvirtIsOptional) {
@@ -239,6 +356,16 @@ TEST_F(DoctorHost, OurHookIsFoundWhereLibvirtLooks) {
     fake_.write("/etc/libvirt/hooks/qemu", "");
     fake_.write("/etc/libvirt/hooks/qemu.d/tapline", "");
     EXPECT_EQ(hook(), "installed");
+}
+
+TEST_F(DoctorHost, HelperIsTheUsersOnlyWithRightsOfItsOwn) {
+    const auto helper = [&] { return check_of(tool_checks(fake_.host(), {}), "helper").detail; };
+    const std::string program = TAPLINE_LIBEXEC "/tapline-helper";
+    EXPECT_EQ(helper(), "not installed; optional");
+    fake_.write(program, "");
+    EXPECT_EQ(helper(), "without rights of its own: for root only");
+    fake_.set_mode(program, 04755);
+    EXPECT_THAT(helper(), StartsWith(geteuid() == 0 ? "setuid root" : "without rights"));
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 #include "backend/doctor/parent_checks.h"
 #include "tests/unit/fake_host.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,6 +26,26 @@ TEST(DoctorParent, OnTheWireIsFine) {
     const Checks checks = parent_checks("eth0", Parent{.name = "eth0"});
     EXPECT_THAT(checks, Each(Field("state", &Check::state, State::ok)));
     EXPECT_EQ(checks.size(), 7);
+}
+
+class DoctorParentOnAnother : public testing::TestWithParam<const char*> {};
+
+TEST_P(DoctorParentOnAnother, NamesTheRealParent) {
+    const Parent parent{.name = "dev0", .kind = GetParam(), .stands_on = "eth0"};
+    const Checks checks = parent_checks("dev0", parent);
+    ASSERT_EQ(checks.size(), 1);
+    EXPECT_EQ(checks[0].state, State::broken);
+    EXPECT_EQ(checks[0].detail, fmt::format("a {} itself", GetParam()));
+    EXPECT_EQ(checks[0].mend, "tapline doctor --parent eth0");
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, DoctorParentOnAnother,
+                         testing::Values("macvtap", "macvlan", "ipvtap", "ipvlan"));
+
+TEST(DoctorParent, OnOneOfAnotherNamespaceIsBrokenToo) {
+    const Parent parent{.name = "dev0", .kind = "macvlan", .stands_on = ""};
+    EXPECT_EQ(check_of_parent(parent, "parent").state, State::broken);
+    EXPECT_THAT(check_of_parent(parent, "parent").mend, HasSubstr("network namespace"));
 }
 
 TEST(DoctorParent, WithoutCarrierIsLimited) {

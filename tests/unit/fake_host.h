@@ -37,6 +37,10 @@ public:
         std::ofstream(file) << text;
     }
 
+    void set_mode(const std::string& path, unsigned mode) const {
+        std::filesystem::permissions(root_ + path, static_cast<std::filesystem::perms>(mode));
+    }
+
 private:
     std::string root_;
 };

@@ -99,9 +99,12 @@ int list(const Arguments& arguments) {
     command_line.parse_options(arguments);
     network_namespace.enter();
     Netlink netlink = Netlink::open();
-    const auto links = list_host_links(netlink);
+    const auto [links, unreadable] = list_host_links(netlink);
     print_text(json ? as_json(links) : as_table(links));
-    return 0;
+    for (const Error& error : unreadable) { // One does not keep the others.
+        log(LogLevel::error, "{}", error.what());
+    }
+    return unreadable.empty() ? 0 : 1;
 }
 
 constexpr Verb verbs[] = {{"add", "make a host link", add},

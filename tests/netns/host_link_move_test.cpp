@@ -246,6 +246,19 @@ TEST_F(MovedAddresses, OfAHalfwayHostLinkAreGivenBackByReconcile) {
     }
 }
 
+TEST_F(MovedAddresses, LeaveNoFileOfAKilledWriterAfterReconcile) {
+    ASSERT_TRUE(killed_at("rename", 1, "add uplink --move-address"));
+    ASSERT_EQ(record_files().size(), 1U);
+    const std::string left = record_files().front();
+    EXPECT_THAT(left, HasSubstr(".json."));
+    EXPECT_EQ(reconcile({"--dry-run"}).output,
+              left + ": would be removed: the process that wrote it is gone\n");
+    EXPECT_THAT(record_files(), ElementsAre(left));
+    EXPECT_EQ(reconcile().status, 0);
+    EXPECT_THAT(record_files(), IsEmpty());
+    EXPECT_EQ(state(), before_);
+}
+
 TEST_F(MovedAddresses, StayWithAWholeHostLinkInReconcile) {
     add({"--move-address"});
     const auto whole = state();

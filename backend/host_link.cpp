@@ -219,12 +219,16 @@ void undo_host_link(Netlink& netlink, const HostLinkRecord& record) {
 void remove_host_link(Netlink& netlink, const std::string& parent_or_name) {
     const UniqueFd lock = lock_host_link_records();
     const std::vector<Link> links = netlink.links();
-    const HostLinkRecords records = read_host_link_records();
-    for (const HostLinkRecord& record : records.intact) {
+    HostLinkRecords records = read_host_link_records();
+    for (HostLinkRecord& record : records.intact) {
         const auto station = station_of(record, links);
         const std::string parent = name_of(links, record.parent_index);
         if (parent_or_name == (parent.empty() ? record.parent : parent) ||
             parent_or_name == (station ? station->name : record.name)) {
+            if (record.complete) { // What is left of it after a kill is to be undone, too.
+                record.complete = false;
+                write_record(record);
+            }
             return undo_host_link(netlink, record);
         }
     }

@@ -152,37 +152,45 @@ HostLink describe(Netlink& netlink, const Link& station, const std::vector<Link>
     return all;
 }
 
+// Of a host link, or of a parent of one.
+const Error* damage_of(const Link& link, const HostLinkRecords& records) {
+    return records.damage(is_host_link(link) ? link.parent_index : link.index);
+}
+
 } // namespace
 
-std::vector<HostLink> list_host_links(Netlink& netlink) {
+HostLinks list_host_links(Netlink& netlink) {
     const std::vector<Link> links = netlink.links();
-    const auto records = read_host_link_records();
-    std::vector<HostLink> all;
-    for (const HostLinkRecord& record : records) {
+    const HostLinkRecords records = read_host_link_records();
+    HostLinks all;
+    for (const HostLinkRecord& record : records.intact) {
         const std::string parent = name_of(links, record.parent_index);
         if (const auto station = station_of(record, links)) {
-            all.push_back(describe(netlink, *station, links, &record));
+            all.links.push_back(describe(netlink, *station, links, &record));
         } else if (!parent.empty()) { // Stopped before there was a link, or after it had gone.
-            all.push_back({.name = record.name,
-                           .parent = parent,
-                           .mac = record.mac,
-                           .complete = false,
-                           .moved_addresses = texts_of(record.addresses)});
+            all.links.push_back({.name = record.name,
+                                 .parent = parent,
+                                 .mac = record.mac,
+                                 .complete = false,
+                                 .moved_addresses = texts_of(record.addresses)});
         }
     }
     for (const Link& station : links) {
-        if (is_host_link(station) &&
-            std::ranges::find(records, station.parent_index, &HostLinkRecord::parent_index) ==
-                records.end()) {
-            all.push_back(describe(netlink, station, links, nullptr));
+        if (is_host_link(station) && !records.damage(station.parent_index) &&
+            std::ranges::find(records.intact, station.parent_index,
+                              &HostLinkRecord::parent_index) == records.intact.end()) {
+            all.links.push_back(describe(netlink, station, links, nullptr));
         }
+    }
+    for (const auto& [file, damage] : records.damaged) {
+        all.unreadable.push_back(damage);
     }
     return all;
 }
 
 std::vector<HostLinkRecord> find_broken_host_links(Netlink& netlink) {
     const std::vector<Link> links = netlink.links();
-    std::vector<HostLinkRecord> broken = read_host_link_records();
+    std::vector<HostLinkRecord> broken = read_host_link_records().intact;
     std::erase_if(broken, [&](const HostLinkRecord& record) {
         return record.complete && station_of(record, links);
     });
@@ -211,13 +219,22 @@ void undo_host_link(Netlink& netlink, const HostLinkRecord& record) {
 void remove_host_link(Netlink& netlink, const std::string& parent_or_name) {
     const UniqueFd lock = lock_host_link_records();
     const std::vector<Link> links = netlink.links();
-    for (const HostLinkRecord& record : read_host_link_records()) {
+    HostLinkRecords records = read_host_link_records();
+    for (HostLinkRecord& record : records.intact) {
         const auto station = station_of(record, links);
         const std::string parent = name_of(links, record.parent_index);
         if (parent_or_name == (parent.empty() ? record.parent : parent) ||
             parent_or_name == (station ? station->name : record.name)) {
+            if (record.complete) { // What is left of it after a kill is to be undone, too.
+                record.complete = false;
+                write_record(record);
+            }
             return undo_host_link(netlink, record);
         }
+    }
+    const Link* link = link_named(links, parent_or_name);
+    if (const Error* damage = link == nullptr ? nullptr : damage_of(*link, records)) {
+        throw Error(*damage);
     }
     for (const Link& station : links) {
         if (is_host_link(station) && (parent_or_name == station.name ||
@@ -225,7 +242,6 @@ void remove_host_link(Netlink& netlink, const std::string& parent_or_name) {
             return delete_link(netlink, station);
         }
     }
-    const Link* link = link_named(links, parent_or_name);
     if (link == nullptr || is_station(*link)) {
         throw Error(
             {.operation = fmt::format("remove host link '{}'", parent_or_name),

@@ -2,6 +2,7 @@
 // the host cannot reach them, as no frame passes between a parent and what stands on it.
 #pragma once
 
+#include "backend/base/error.h"
 #include "backend/host_link_plan.h"
 #include "backend/host_link_record.h"
 #include "backend/netlink.h"
@@ -22,10 +23,15 @@ struct HostLink {
     std::vector<std::string> moved_addresses;
 };
 
-std::vector<HostLink> list_host_links(Netlink& netlink);
+struct HostLinks {
+    std::vector<HostLink> links;
+    std::vector<Error> unreadable; // A record each, of links that are not among these.
+};
+HostLinks list_host_links(Netlink& netlink);
 
 // Undoes one, whether it was made to its end or not; moved addresses and routes go back. Goes on
-// where the parent has none. Throws Error where the name is of nothing or of what is not ours.
+// where the parent has none. Throws Error where the name is of nothing or of what is not ours,
+// and where the record is damaged.
 void remove_host_link(Netlink& netlink, const std::string& parent_or_name);
 
 // What a process that was killed left of one, and one whose link or parent somebody deleted. The

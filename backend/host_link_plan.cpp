@@ -1,6 +1,7 @@
 #include "backend/host_link_plan.h"
 
 #include "backend/base/error.h"
+#include "backend/network_namespace.h"
 #include "backend/station.h"
 
 #include <fmt/format.h>
@@ -230,7 +231,11 @@ HostLinkRecord plan_host_link(Netlink& netlink, const HostLinkSpec& spec) {
     const Link* parent = link_named(links, name);
     check_parent(parent, name, links);
     const int index = parent->index;
-    for (const HostLinkRecord& record : read_host_link_records()) {
+    const HostLinkRecords records = read_host_link_records();
+    if (const Error* damage = records.damage(index)) {
+        throw Error(*damage);
+    }
+    for (const HostLinkRecord& record : records.intact) {
         if (record.parent_index == index) {
             refuse_parent(name,
                           fmt::format("it has the host link '{}' already{}", record.name,
@@ -239,7 +244,9 @@ HostLinkRecord plan_host_link(Netlink& netlink, const HostLinkSpec& spec) {
         }
     }
     check_neighbours(spec, *parent, links);
-    HostLinkRecord record{.parent = name,
+    HostLinkRecord record{.network_namespace = current_network_namespace(),
+                          .network_namespace_cookie = current_network_namespace_cookie(),
+                          .parent = name,
                           .parent_index = index,
                           .name = choose_name(spec, links),
                           .mac = spec.interface.mac().value_or(MacAddress::random())};

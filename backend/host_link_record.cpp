@@ -1,6 +1,8 @@
 #include "backend/host_link_record.h"
 
 #include "backend/base/error.h"
+#include "backend/network_namespace.h"
+#include "backend/record_folder.h"
 #include "backend/whole_number.h"
 
 #include "config.h"
@@ -10,7 +12,6 @@
 #include <glib.h>
 #include <nlohmann/json.hpp>
 #include <sys/file.h>
-#include <sys/socket.h>
 
 #include <cstdint>
 #include <exception>
@@ -26,21 +27,21 @@ using GlibError = std::unique_ptr<GError, decltype(&g_error_free)>;
 using GlibText = std::unique_ptr<gchar, decltype(&g_free)>;
 using nlohmann::json;
 
-const std::filesystem::path folder = TAPLINE_RUNSTATE "/host-links";
+namespace fs = std::filesystem;
 
-// /run is shared by network namespaces. This number is never given to a second one.
-uint64_t namespace_cookie() {
-    const UniqueFd any(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    uint64_t cookie = 0;
-    socklen_t size = sizeof cookie;
-    if (getsockopt(any.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0) {
-        throw Error::from_errno("identify the network namespace", "needs Linux 5.14 or newer");
-    }
-    return cookie;
+constexpr auto folder = TAPLINE_RUNSTATE "/host-links";
+constexpr std::string_view suffix = ".json";
+// That of a parent with more than 100000 routes.
+constexpr size_t record_bytes_max = 16U << 20U;
+
+// /run is shared by network namespaces.
+std::string file_name(uint64_t cookie, int parent_index) {
+    return fmt::format("{}-{}{}", cookie, parent_index, suffix);
 }
 
-std::string file_name_of(const HostLinkRecord& record) {
-    return fmt::format("{}-{}.json", namespace_cookie(), record.parent_index);
+std::string path_of(const HostLinkRecord& record) {
+    return fmt::format("{}/{}", folder,
+                       file_name(record.network_namespace_cookie, record.parent_index));
 }
 
 std::string base64(std::string_view bytes) {
@@ -74,16 +75,29 @@ template <typename Entry> std::vector<Entry> entries_of(const json& array) {
     return entries;
 }
 
-std::string read_file(const std::filesystem::path& path) {
-    gchar* text = nullptr;
-    gsize size = 0;
-    GError* failure = nullptr;
-    if (g_file_get_contents(path.c_str(), &text, &size, &failure) == FALSE) {
-        const GlibError owned(failure, g_error_free);
-        throw Error({.operation = "read the record of a host link", .cause = failure->message});
+Error not_a_record(const std::string& path) {
+    return Error({.operation = fmt::format("read {}", path),
+                  .cause = "it is no record of a host link",
+                  .next_step = "remove the file"});
+}
+
+HostLinkRecord read_record(const std::string& path) {
+    const UniqueFd file = open_plain_file(path);
+    if (!file && access(path.c_str(), R_OK) < 0) {
+        throw Error::from_errno(fmt::format("read {}", path), "run as root");
     }
-    const GlibText owned(text, g_free);
-    return {text, size};
+    if (!file) {
+        throw not_a_record(path);
+    }
+    HostLinkRecord record = parse_host_link_record(path, read_start(file.get(), record_bytes_max));
+    if (path_of(record) != path) {
+        throw not_a_record(path);
+    }
+    return record;
+}
+
+UniqueFd open_folder() {
+    return UniqueFd(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
 } // namespace
@@ -92,7 +106,10 @@ std::string read_file(const std::filesystem::path& path) {
 HostLinkRecord parse_host_link_record(const std::string& path, const std::string& text) {
     try {
         const json all = json::parse(text);
-        return {.parent = from_base64(all.at("parent")),
+        return {.network_namespace = whole_number<ino_t>(all.at("network_namespace")),
+                .network_namespace_cookie =
+                    whole_number<uint64_t>(all.at("network_namespace_cookie")),
+                .parent = from_base64(all.at("parent")),
                 .parent_index = whole_number<int>(all.at("parent_index")),
                 .name = from_base64(all.at("device")),
                 .mac = MacAddress::parse(all.at("mac").get<std::string>()),
@@ -100,60 +117,105 @@ HostLinkRecord parse_host_link_record(const std::string& path, const std::string
                 .addresses = entries_of<IpAddress>(all.at("addresses")),
                 .routes = entries_of<IpRoute>(all.at("routes"))};
     } catch (const std::exception&) { // Of JSON, of an address, of a route.
-        throw Error({.operation = fmt::format("read {}", path),
-                     .cause = "it is no record of a host link",
-                     .next_step = "remove the file"});
+        throw not_a_record(path);
     }
 }
 
-std::vector<HostLinkRecord> read_host_link_records() {
-    const std::string ours = fmt::format("{}-", namespace_cookie());
-    std::vector<HostLinkRecord> records;
-    std::error_code no_folder;
-    for (const auto& entry : std::filesystem::directory_iterator(folder, no_folder)) {
-        const std::string file = entry.path().filename();
-        if (file.starts_with(ours) && file.ends_with(".json")) {
-            records.push_back(parse_host_link_record(entry.path(), read_file(entry.path())));
+const Error* HostLinkRecords::damage(int parent_index) const {
+    const auto found = damaged.find(file_name(current_network_namespace_cookie(), parent_index));
+    return found == damaged.end() ? nullptr : &found->second;
+}
+
+HostLinkRecords read_all_host_link_records() {
+    HostLinkRecords records;
+    if (!has_record_folder(folder)) {
+        return records;
+    }
+    std::error_code failure;
+    for (const auto& entry : fs::directory_iterator(folder, failure)) {
+        if (entry.path().extension() != suffix) {
+            continue;
+        }
+        try {
+            records.intact.push_back(read_record(entry.path()));
+        } catch (const Error& error) {
+            std::error_code gone; // Erased meanwhile, by whoever has the lock.
+            if (fs::exists(fs::symlink_status(entry.path(), gone))) {
+                records.damaged.emplace(entry.path().filename(), error);
+            }
         }
     }
     return records;
 }
 
+HostLinkRecords read_host_link_records() {
+    const uint64_t cookie = current_network_namespace_cookie();
+    HostLinkRecords records = read_all_host_link_records();
+    std::erase_if(records.intact, [&](const HostLinkRecord& record) {
+        return record.network_namespace_cookie != cookie;
+    });
+    std::erase_if(records.damaged, [&](const auto& entry) {
+        return !entry.first.starts_with(fmt::format("{}-", cookie));
+    });
+    return records;
+}
+
+std::vector<std::string> find_left_host_link_files() {
+    std::vector<std::string> paths;
+    std::error_code missing;
+    for (const auto& entry : fs::directory_iterator(folder, missing)) {
+        // As GLib names what it will rename to the record.
+        if (entry.path().filename().string().find(fmt::format("{}.", suffix)) !=
+            std::string::npos) {
+            paths.push_back(entry.path());
+        }
+    }
+    return paths;
+}
+
 UniqueFd lock_host_link_records() {
-    std::error_code failure;
-    std::filesystem::create_directories(folder, failure);
-    UniqueFd lock(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    make_record_folder(folder);
+    UniqueFd lock = open_folder();
     if (!lock) {
-        throw Error::from_errno(fmt::format("open {}", folder.string()), "run as root");
+        throw Error::from_errno(fmt::format("open {}", folder), "run as root");
     }
     if (flock(lock.get(), LOCK_EX) < 0) {
-        throw Error::from_errno(fmt::format("lock {}", folder.string()));
+        throw Error::from_errno(fmt::format("lock {}", folder));
     }
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-        if (entry.path().extension() != ".json") { // Of a writer that was killed: no other is here.
-            std::filesystem::remove(entry.path());
-        }
+    for (const std::string& path : find_left_host_link_files()) {
+        std::error_code failure; // They are in nobody's way.
+        fs::remove(path, failure);
     }
     return lock;
 }
 
 std::string text_of(const HostLinkRecord& record) {
-    return json{{"parent", base64(record.parent)},     {"parent_index", record.parent_index},
-                {"device", base64(record.name)},       {"mac", record.mac.text()},
-                {"complete", record.complete},         {"addresses", messages_of(record.addresses)},
+    return json{{"network_namespace", record.network_namespace},
+                {"network_namespace_cookie", record.network_namespace_cookie},
+                {"parent", base64(record.parent)},
+                {"parent_index", record.parent_index},
+                {"device", base64(record.name)},
+                {"mac", record.mac.text()},
+                {"complete", record.complete},
+                {"addresses", messages_of(record.addresses)},
                 {"routes", messages_of(record.routes)}}
         .dump();
 }
 
 UniqueFd try_lock_host_link_records() {
-    UniqueFd lock(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    UniqueFd lock = has_record_folder(folder) ? open_folder() : UniqueFd();
     return lock && flock(lock.get(), LOCK_EX | LOCK_NB) == 0 ? std::move(lock) : UniqueFd();
 }
 
 void write_record(const HostLinkRecord& record) {
     const std::string text = text_of(record);
+    if (text.size() > record_bytes_max) { // It could not be read again.
+        throw Error({.operation = fmt::format("record a host link on '{}'", record.parent),
+                     .cause = "it has too many routes to move",
+                     .next_step = "give --address instead of --move-address"});
+    }
     GError* failure = nullptr;
-    if (g_file_set_contents_full((folder / file_name_of(record)).c_str(), text.c_str(),
+    if (g_file_set_contents_full(path_of(record).c_str(), text.c_str(),
                                  static_cast<gssize>(text.size()), G_FILE_SET_CONTENTS_CONSISTENT,
                                  0644, &failure) == FALSE) {
         const GlibError owned(failure, g_error_free);
@@ -162,7 +224,7 @@ void write_record(const HostLinkRecord& record) {
 }
 
 void erase_record(const HostLinkRecord& record) {
-    std::filesystem::remove(folder / file_name_of(record));
+    fs::remove(path_of(record));
 }
 
 } // namespace tapline

@@ -8,6 +8,7 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -108,6 +109,16 @@ ino_t current_network_namespace() {
 
 ino_t current_pid_namespace() {
     return number_of_own("/proc/thread-self/ns/pid");
+}
+
+uint64_t current_network_namespace_cookie() {
+    const UniqueFd any(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    if (getsockopt(any.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0) {
+        throw Error::from_errno("identify the network namespace", "needs Linux 5.14 or newer");
+    }
+    return cookie;
 }
 
 void enter_network_namespace(const UniqueFd& fd) {

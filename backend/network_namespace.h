@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -20,6 +21,8 @@ UniqueFd find_network_namespace(ino_t number);
 UniqueFd open_own_network_namespace();
 ino_t current_network_namespace();
 ino_t current_pid_namespace();
+// Its inode number may be another's when it is gone; this one never is.
+uint64_t current_network_namespace_cookie();
 
 // Of the calling thread: before others are started. Throws Error.
 void enter_network_namespace(const UniqueFd& fd);

@@ -40,14 +40,22 @@ std::optional<NodeUser> find_user(const MacvtapDevice& device, const RecordedDev
     return find_node_user(device);
 }
 
+std::string subject_of(const HostLinkRecord& record) {
+    return fmt::format("host link '{}' on '{}'", record.name, record.parent);
+}
+
 // Everything that is mended here, and what was found on the way.
 class Reconciliation {
 public:
-    explicit Reconciliation(Mending mending) : mending_(mending) {}
+    explicit Reconciliation(Mending mending);
 
+    // Of the host links that have a record.
+    std::set<ino_t> namespaces_of_host_links() const;
     void check_namespace(const std::vector<const RecordedDevice*>& records);
     void check_without_namespace(const RecordedDevice& record);
+    void forget_host_links(ino_t number);
     void check_left_nodes();
+    void check_host_link_files();
 
     std::vector<Reconciled> take() { return std::move(found_); }
 
@@ -60,7 +68,27 @@ private:
 
     Mending mending_;
     std::vector<Reconciled> found_;
+    UniqueFd host_link_lock_;
+    HostLinkRecords host_links_; // None without the lock: who holds it is at work, and alive.
 };
+
+Reconciliation::Reconciliation(Mending mending) : mending_(mending) {
+    try {
+        host_link_lock_ = try_lock_host_link_records();
+        host_links_ = host_link_lock_ ? read_all_host_link_records() : HostLinkRecords();
+    } catch (const Error& error) { // It does not keep the devices.
+        host_link_lock_.reset();
+        report({Finding::leftover, "host links", "their records are not trusted", error.what()});
+    }
+}
+
+std::set<ino_t> Reconciliation::namespaces_of_host_links() const {
+    std::set<ino_t> numbers;
+    for (const HostLinkRecord& record : host_links_.intact) {
+        numbers.insert(record.network_namespace);
+    }
+    return numbers;
+}
 
 // One failure does not keep the others.
 void Reconciliation::report(Reconciled entry, const std::function<void()>& mend) {
@@ -97,19 +125,38 @@ void Reconciliation::check_namespace(const std::vector<const RecordedDevice*>& r
 }
 
 void Reconciliation::check_host_links(Netlink& netlink) {
-    const UniqueFd lock = try_lock_host_link_records();
-    if (!lock) { // Who holds it is at work, and alive.
+    if (host_links_.intact.empty()) {
         return;
     }
-    try {
-        for (const HostLinkRecord& record : find_broken_host_links(netlink)) {
-            report({Finding::leftover,
-                    fmt::format("host link '{}' on '{}'", record.name, record.parent),
-                    record.complete ? "its link was deleted" : "it was made halfway"},
-                   [&] { undo_host_link(netlink, record); });
+    for (const HostLinkRecord& record : find_broken_host_links(netlink)) {
+        report({Finding::leftover, subject_of(record),
+                record.complete ? "its link was deleted" : "it was made or removed halfway"},
+               [&] { undo_host_link(netlink, record); });
+    }
+    forget_host_links(current_network_namespace());
+}
+
+// Of a network namespace that is gone. If another has its number now, that is the current one.
+void Reconciliation::forget_host_links(ino_t number) {
+    const uint64_t here = current_network_namespace_cookie();
+    for (const HostLinkRecord& record : host_links_.intact) {
+        if (record.network_namespace == number && record.network_namespace_cookie != here) {
+            report({Finding::forgotten, subject_of(record), "its network namespace is gone"},
+                   [&] { erase_record(record); });
         }
-    } catch (const Error& error) {
-        report({Finding::leftover, "host links", "their records are damaged", error.what()});
+    }
+}
+
+void Reconciliation::check_host_link_files() {
+    if (!host_link_lock_) {
+        return;
+    }
+    for (const auto& [file, damage] : host_links_.damaged) {
+        report({Finding::leftover, "a host link", "its record is damaged", damage.what()});
+    }
+    for (const std::string& path : find_left_host_link_files()) {
+        report({Finding::leftover, path, "the process that wrote it is gone"},
+               [&] { std::filesystem::remove(path); });
     }
 }
 
@@ -235,6 +282,9 @@ std::vector<Reconciled> reconcile(Mending mending) {
         by_namespace[place].push_back(&record);
     }
     Reconciliation reconciliation(mending);
+    for (const ino_t place : reconciliation.namespaces_of_host_links()) {
+        by_namespace[place]; // With or without devices.
+    }
     for (const auto& [number, of_namespace] : by_namespace) {
         if (number == here) {
             reconciliation.check_namespace(of_namespace);
@@ -245,9 +295,11 @@ std::vector<Reconciled> reconcile(Mending mending) {
             for (const RecordedDevice* record : of_namespace) {
                 reconciliation.check_without_namespace(*record);
             }
+            reconciliation.forget_host_links(number);
         }
     }
     reconciliation.check_left_nodes();
+    reconciliation.check_host_link_files();
     return reconciliation.take();
 }
 

@@ -13,7 +13,7 @@ enum class Finding {
     in_order,  // Kept, or its owner lives.
     in_use,    // Its owner died and another process has its queues open: not touched.
     leftover,  // Device, record or node of an owner that died: removed.
-    forgotten, // Record of a device that is gone: removed.
+    forgotten, // Record of a device or host link that is gone: removed.
     orphan,    // A device of ours without a record: recorded as kept.
 };
 const char* to_text(Finding finding);

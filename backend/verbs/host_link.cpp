@@ -3,6 +3,7 @@
 #include "backend/base/error.h"
 #include "backend/base/log.h"
 #include "backend/base/output.h"
+#include "backend/interface_options.h"
 #include "backend/json.h"
 #include "backend/verbs/verbs.h"
 
@@ -30,12 +31,14 @@ int add(const Arguments& arguments) {
     command_line.value("mac", "MAC", "Its MAC address (default: random, 52:54:00:..)", text.mac);
     command_line.flag("move-address", "Move the parent's addresses and routes to it",
                       text.move_addresses);
+    const NetworkNamespaceOption network_namespace(command_line);
     command_line.flag("json", "Print it as JSON", json);
     text.parent = one_argument(command_line, arguments, "the PARENT interface");
     if (text.addresses.empty() && !text.move_addresses) {
         throw UsageError(fmt::format("{} needs --address or --move-address", arguments.front()));
     }
     const HostLinkSpec spec = HostLinkSpec::parse(text);
+    network_namespace.enter();
     Netlink netlink = Netlink::open();
     OwnedHostLink owned = OwnedHostLink::create(netlink, spec);
     const HostLink link = owned.host_link();
@@ -49,7 +52,9 @@ int add(const Arguments& arguments) {
 
 int remove(const Arguments& arguments) {
     CommandLine command_line("PARENT|NAME", "Undo a host link, also one that was made halfway.");
+    const NetworkNamespaceOption network_namespace(command_line);
     const std::string name = one_argument(command_line, arguments, "the PARENT or NAME");
+    network_namespace.enter();
     Netlink netlink = Netlink::open();
     remove_host_link(netlink, name);
     return 0;
@@ -89,12 +94,17 @@ std::string as_table(const std::vector<HostLink>& links) {
 int list(const Arguments& arguments) {
     bool json = false;
     CommandLine command_line("", "List the host links that tapline made.");
+    const NetworkNamespaceOption network_namespace(command_line);
     command_line.flag("json", "Print them as a JSON array", json);
     command_line.parse_options(arguments);
+    network_namespace.enter();
     Netlink netlink = Netlink::open();
-    const auto links = list_host_links(netlink);
+    const auto [links, unreadable] = list_host_links(netlink);
     print_text(json ? as_json(links) : as_table(links));
-    return 0;
+    for (const Error& error : unreadable) { // One does not keep the others.
+        log(LogLevel::error, "{}", error.what());
+    }
+    return unreadable.empty() ? 0 : 1;
 }
 
 constexpr Verb verbs[] = {{"add", "make a host link", add},

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <stdexcept>
+#include <system_error>
 
 namespace tapline::netns {
 namespace {
@@ -30,6 +31,12 @@ Outcome HostLinks::host_link(Arguments arguments) {
     return outcome_of("backend/tapline", arguments);
 }
 
+Outcome HostLinks::reconcile(const Arguments& more) {
+    Arguments arguments = {"reconcile"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return outcome_of("backend/tapline", arguments);
+}
+
 void HostLinks::add(Arguments arguments) {
     arguments.insert(arguments.begin(), {"add", "uplink"});
     const Outcome added = host_link(arguments);
@@ -38,6 +45,16 @@ void HostLinks::add(Arguments arguments) {
 
 nlohmann::json HostLinks::listed() {
     return nlohmann::json::parse(host_link({"list", "--json"}).output);
+}
+
+std::vector<std::string> HostLinks::record_files() {
+    std::vector<std::string> paths;
+    std::error_code missing;
+    for (const auto& entry :
+         std::filesystem::directory_iterator("/run/tapline/host-links", missing)) {
+        paths.push_back(entry.path());
+    }
+    return paths;
 }
 
 nlohmann::json HostLinks::state() {

@@ -21,8 +21,10 @@ protected:
     ~HostLinks() override; // Without what a test left.
 
     static Outcome host_link(Arguments arguments);
+    static Outcome reconcile(const Arguments& more = {});
     static void add(Arguments arguments); // To uplink; the test fails where it is refused.
     static nlohmann::json listed();
+    static std::vector<std::string> record_files(); // Their paths.
 
     // Once no IPv6 address is new any more.
     static nlohmann::json state();

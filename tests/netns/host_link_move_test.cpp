@@ -230,7 +230,27 @@ TEST_P(KilledRemove, IsFinishedByAnother) {
     EXPECT_GT(nth, 1) << "no such call was made";
 }
 
-INSTANTIATE_TEST_SUITE_P(Calls, KilledRemove, testing::Values("sendmsg", "recvmsg", "unlink"),
+// Killed before its first step, it has left a whole host link, which stays.
+TEST_P(KilledRemove, IsFinishedByReconcile) {
+    int nth = 0;
+    bool was_killed = true;
+    while (was_killed) {
+        add({"--move-address", "--route", "203.0.113.0/24"});
+        const auto whole = state();
+        was_killed = killed_at(GetParam(), ++nth, "remove uplink");
+        const Outcome mended = reconcile();
+        ASSERT_EQ(mended.status, 0) << mended.errors;
+        const auto after = state();
+        ASSERT_EQ(after, record_files().empty() ? before_ : whole)
+            << "killed at " << GetParam() << " " << nth;
+        ASSERT_EQ(host_link({"remove", "uplink"}).status, 0);
+        ASSERT_LT(nth, calls_max);
+    }
+    EXPECT_GT(nth, 1) << "no such call was made";
+}
+
+INSTANTIATE_TEST_SUITE_P(Calls, KilledRemove,
+                         testing::Values("sendmsg", "recvmsg", "unlink", "rename"),
                          [](const auto& test) { return test.param; });
 
 TEST_F(MovedAddresses, OfAHalfwayHostLinkAreGivenBackByReconcile) {
@@ -244,6 +264,19 @@ TEST_F(MovedAddresses, OfAHalfwayHostLinkAreGivenBackByReconcile) {
         EXPECT_THAT(mended.output, HasSubstr("host link 'th0' on 'uplink': removed"));
         ASSERT_EQ(state(), before_) << "killed at sendmsg " << nth;
     }
+}
+
+TEST_F(MovedAddresses, LeaveNoFileOfAKilledWriterAfterReconcile) {
+    ASSERT_TRUE(killed_at("rename", 1, "add uplink --move-address"));
+    ASSERT_EQ(record_files().size(), 1U);
+    const std::string left = record_files().front();
+    EXPECT_THAT(left, HasSubstr(".json."));
+    EXPECT_EQ(reconcile({"--dry-run"}).output,
+              left + ": would be removed: the process that wrote it is gone\n");
+    EXPECT_THAT(record_files(), ElementsAre(left));
+    EXPECT_EQ(reconcile().status, 0);
+    EXPECT_THAT(record_files(), IsEmpty());
+    EXPECT_EQ(state(), before_);
 }
 
 TEST_F(MovedAddresses, StayWithAWholeHostLinkInReconcile) {

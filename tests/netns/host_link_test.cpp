@@ -264,18 +264,6 @@ TEST_F(HostLinks, AreMadeOnceWhereTwoAreAskedForAtOnce) {
     EXPECT_EQ(listed().size(), 1U);
 }
 
-TEST_F(HostLinks, WithARecordThatIsNoneAreRefusedWithItsPath) {
-    add({"--address", "192.0.2.2"});
-    run("for each in /run/tapline/host-links/*; do echo '{}' > $each; done");
-    for (const char* verb : {"remove", "list"}) {
-        const Outcome refused =
-            host_link(verb == std::string("list") ? Arguments{"list"} : Arguments{verb, "uplink"});
-        EXPECT_EQ(refused.status, 1);
-        EXPECT_THAT(refused.errors, HasSubstr("read /run/tapline/host-links/"));
-    }
-    EXPECT_FALSE(link("th0").is_null());
-}
-
 TEST_F(HostLinks, OfOthersAreNotRemoved) {
     run("ip link add link uplink name plain0 type macvlan mode bridge");
     run("ip link add link uplink name tap0 type macvtap && ip link set tap0 alias tapline");

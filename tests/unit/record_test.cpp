@@ -65,8 +65,9 @@ TEST(DeviceRecordText, HasNoProcessFromWhatIsNoProcessNumber) {
 }
 
 constexpr const char* host_link =
-    R"({"parent":"ZXRoMA==","parent_index":2,"device":"aG9zdDA=","mac":"52:54:00:12:34:56",)"
-    R"("complete":true,"addresses":[],"routes":[]})";
+    R"({"network_namespace":4026531840,"network_namespace_cookie":1,"parent":"ZXRoMA==",)"
+    R"("parent_index":2,"device":"aG9zdDA=","mac":"52:54:00:12:34:56","complete":true,)"
+    R"("addresses":[],"routes":[]})";
 
 std::string refusal(const std::string& text) {
     try {
@@ -86,6 +87,7 @@ TEST(HostLinkRecordText, ReadsBackAsWritten) {
     HostLinkRecord record = parse_host_link_record("/run/file", host_link);
     EXPECT_EQ(record.parent, "eth0");
     EXPECT_EQ(record.name, "host0");
+    EXPECT_EQ(record.network_namespace, 4026531840U);
     EXPECT_EQ(record.parent_index, 2);
     EXPECT_TRUE(record.complete);
     record.addresses.push_back(IpAddress::make(IpPrefix::parse_address("192.0.2.7/24"), 2));
@@ -102,7 +104,8 @@ TEST(HostLinkRecordText, ThatIsNoneIsRefusedByItsPath) {
          {std::string(), std::string("{}"), changed("\"ZXRoMA==\"", "7"),
           changed("52:54:00:12:34:56", "01:00:00:00:00:00"), changed("true", "3"),
           changed("\"parent_index\":2", "\"parent_index\":1e30"),
-          changed("\"parent_index\":2", "\"parent_index\":-2"),
+          changed("\"parent_index\":2", "\"parent_index\":-2"), changed("4026531840", "0"),
+          changed("_cookie\":1", "_cookie\":-1"),
           changed("\"parent_index\":2", "\"parent_index\":4294967298"),
           changed("\"addresses\":[]", "\"addresses\":[\"AAAA\"]"),
           // 192.0.2.7 with a length of 200.

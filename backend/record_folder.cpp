@@ -1,0 +1,90 @@
+#include "backend/record_folder.h"
+
+#include "backend/base/error.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+namespace tapline {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Never writable to others, not even for a moment and whatever the umask.
+void make_one(const fs::path& path) {
+    constexpr mode_t mode = 0755;
+    std::error_code failure; // Told by check_one().
+    if (mkdir(path.c_str(), mode) == 0) {
+        fs::permissions(path, fs::perms(mode), failure);
+    }
+}
+
+void check_one(const std::string& path, const std::string& operation) {
+    struct stat facts {};
+    if (stat(path.c_str(), &facts) < 0) {
+        throw Error::from_errno(operation, fmt::format("as root: install -d -m 755 {}", path));
+    }
+    if (!S_ISDIR(facts.st_mode)) {
+        throw Error({.operation = operation,
+                     .cause = fmt::format("{} is no folder", path),
+                     .next_step = fmt::format("as root: rm {}", path)});
+    }
+    if (facts.st_uid != 0 || (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        throw Error({.operation = operation,
+                     .cause = fmt::format("{} is not root's alone", path),
+                     .next_step = fmt::format("as root: look who wrote what is in it, then "
+                                              "chown 0:0 {0} && chmod 755 {0}",
+                                              path)});
+    }
+}
+
+void check(const fs::path& folder, const std::string& operation) {
+    check_one(folder.parent_path(), operation);
+    check_one(folder, operation);
+}
+
+} // namespace
+
+void make_record_folder(const std::string& folder) {
+    const fs::path around = fs::path(folder).parent_path();
+    if (geteuid() == 0) {
+        std::error_code failure;
+        fs::create_directories(around.parent_path(), failure);
+        make_one(around);
+        make_one(folder);
+    }
+    check(folder, fmt::format("keep records in {}", folder));
+}
+
+bool has_record_folder(const std::string& folder) {
+    std::error_code missing;
+    if (!fs::exists(folder, missing)) {
+        return false;
+    }
+    check(folder, fmt::format("read the records in {}", folder));
+    return true;
+}
+
+UniqueFd open_plain_file(const std::string& path) {
+    UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat facts {};
+    return file && fstat(file.get(), &facts) == 0 && S_ISREG(facts.st_mode) ? std::move(file)
+                                                                            : UniqueFd();
+}
+
+std::string read_start(int fd, size_t bytes_max) {
+    struct stat facts {};
+    const bool known = fstat(fd, &facts) == 0 && facts.st_size > 0;
+    std::string text(known ? std::min(static_cast<size_t>(facts.st_size), bytes_max) : 0, '\0');
+    const ssize_t length = pread(fd, text.data(), text.size(), 0);
+    text.resize(length > 0 ? static_cast<size_t>(length) : 0);
+    return text;
+}
+
+} // namespace tapline

@@ -3,7 +3,6 @@
 #include "backend/base/error.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -56,8 +55,8 @@ Asker Asker::behind(UniqueFd socket) {
         throw Error::from_errno("ask who is at the other end of the socket");
     }
     UniqueFd process = process_behind(socket.get(), peer.pid);
-    pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
-    if (process && poll(&ended, 1, 0) > 0) {
+    if (process && syscall(SYS_pidfd_send_signal, process.get(), 0, nullptr, 0) < 0 &&
+        errno == ESRCH) {
         process.reset();
         errno = ESRCH;
     }

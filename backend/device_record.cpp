@@ -2,6 +2,7 @@
 
 #include "backend/base/error.h"
 #include "backend/network_namespace.h"
+#include "backend/record_folder.h"
 #include "backend/whole_number.h"
 
 #include "config.h"
@@ -54,30 +55,6 @@ std::optional<uint32_t> parse_id(std::string_view text) {
     return whole && text.size() == 8 ? std::optional(id) : std::nullopt;
 }
 
-// Whoever could write there could have others' devices deleted.
-void check_folder(const std::string& operation) {
-    struct stat facts {};
-    const std::string next_step = fmt::format("as root: install -d -m 755 {}", folder);
-    if (stat(folder, &facts) < 0) {
-        throw Error::from_errno(operation, next_step);
-    }
-    if (facts.st_uid != 0 || (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        throw Error({.operation = operation,
-                     .cause = "the folder is not root's alone",
-                     .next_step = fmt::format("as root: chown root: {0}; chmod 755 {0}", folder)});
-    }
-}
-
-// By root only: a folder that tapline-helper made would belong to the user who asks.
-void make_folder() {
-    std::error_code failure; // Told by check_folder().
-    if (geteuid() == 0 && fs::create_directories(folder, failure)) {
-        fs::permissions(TAPLINE_RUNSTATE, fs::perms(0755), failure);
-        fs::permissions(folder, fs::perms(0755), failure);
-    }
-    check_folder(fmt::format("record a device in {}", folder));
-}
-
 void write_all(int fd, const std::string& text) {
     const ssize_t written = write(fd, text.data(), text.size());
     if (written != static_cast<ssize_t>(text.size())) {
@@ -109,26 +86,6 @@ UniqueFd publish(const std::string& path, const std::string& parent) {
     return file;
 }
 
-// Whatever else lies there is neither followed nor waited for. Throws Error where a record cannot
-// be read: its device may have a living owner.
-UniqueFd open_plain_file(const std::string& path) {
-    UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!file && errno != ENOENT && errno != ELOOP && errno != ENXIO && errno != ENOTDIR) {
-        throw Error::from_errno(fmt::format("read device record {}", path),
-                                errno == EACCES ? "needs CAP_DAC_OVERRIDE: run as root" : "");
-    }
-    struct stat facts {};
-    return file && fstat(file.get(), &facts) == 0 && S_ISREG(facts.st_mode) ? std::move(file)
-                                                                            : UniqueFd();
-}
-
-std::string read_start(int fd) {
-    std::string text(record_bytes_max, '\0');
-    const ssize_t length = pread(fd, text.data(), text.size(), 0);
-    text.resize(length > 0 ? static_cast<size_t>(length) : 0);
-    return text;
-}
-
 // Its owner may have kept or erased it while we waited for nothing.
 bool is_still_at(const std::string& path, int fd) {
     struct stat by_path {};
@@ -149,7 +106,7 @@ std::optional<RecordedDevice> read_record(const fs::path& path) {
     if (!file || path != (kept ? kept_path(*id) : owned_path(*id))) {
         return std::nullopt;
     }
-    RecordedDevice record = parse_device_record(*id, read_start(file.get()));
+    RecordedDevice record = parse_device_record(*id, read_start(file.get(), record_bytes_max));
     record.state = RecordState::kept;
     if (!kept) {
         // Shared, so that those who look do not take each other for the owner.
@@ -165,13 +122,13 @@ std::optional<RecordedDevice> read_record(const fs::path& path) {
 } // namespace
 
 DeviceRecord DeviceRecord::create(const std::string& parent) {
-    make_folder();
+    make_record_folder(folder);
     const uint32_t id = random_id();
     return {id, publish(owned_path(id), parent)};
 }
 
 void DeviceRecord::take_over() {
-    auto facts = nlohmann::ordered_json::parse(read_start(lock_.get()));
+    auto facts = nlohmann::ordered_json::parse(read_start(lock_.get(), record_bytes_max));
     facts["pid"] = getpid();
     const std::string text = to_text(facts);
     if (ftruncate(lock_.get(), 0) < 0 || lseek(lock_.get(), 0, SEEK_SET) < 0) {
@@ -213,11 +170,11 @@ RecordedDevice parse_device_record(uint32_t id, const std::string& text) {
 
 std::vector<RecordedDevice> read_device_records() {
     std::vector<RecordedDevice> records;
-    std::error_code missing; // Then nothing was recorded.
-    if (fs::exists(folder, missing)) {
-        check_folder(fmt::format("read the records in {}", folder));
+    if (!has_record_folder(folder)) {
+        return records;
     }
-    for (const auto& entry : fs::directory_iterator(folder, missing)) {
+    std::error_code unreadable; // Told by has_record_folder().
+    for (const auto& entry : fs::directory_iterator(folder, unreadable)) {
         if (auto record = read_record(entry.path())) {
             records.push_back(std::move(*record));
         }
@@ -237,7 +194,7 @@ void erase_device_record(uint32_t id) noexcept {
 }
 
 void restore_device_record(uint32_t id, const std::string& parent) {
-    make_folder();
+    make_record_folder(folder);
     try {
         (void)publish(kept_path(id), parent);
     } catch (const Error& error) {

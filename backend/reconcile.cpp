@@ -32,7 +32,7 @@ std::string name_without_device(const RecordedDevice& record) {
 
 // Of a device whose owner died. Throws Error where not all who may use it can be seen.
 std::optional<NodeUser> find_user(const MacvtapDevice& device, const RecordedDevice& record) {
-    if (record.pid_namespace != current_pid_namespace()) {
+    if (record.pid_namespace != 0 && record.pid_namespace != current_pid_namespace()) {
         throw Error({.operation = fmt::format("look for users of '{}'", device.name),
                      .cause = "its owner lived in another PID namespace",
                      .next_step = "run this there, or in the host's"});

@@ -73,6 +73,10 @@ bool has_record_folder(const std::string& folder) {
 
 UniqueFd open_plain_file(const std::string& path) {
     UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!file && errno != ENOENT && errno != ELOOP && errno != ENXIO) {
+        throw Error::from_errno(fmt::format("read {}", path),
+                                errno == EACCES ? "needs CAP_DAC_OVERRIDE: run as root" : "");
+    }
     struct stat facts {};
     return file && fstat(file.get(), &facts) == 0 && S_ISREG(facts.st_mode) ? std::move(file)
                                                                             : UniqueFd();

@@ -15,7 +15,8 @@ void make_record_folder(const std::string& folder);
 // The same, but false where there is none.
 bool has_record_folder(const std::string& folder);
 
-// Whatever else lies there is neither followed nor waited for: empty.
+// Whatever else lies there is neither followed nor waited for: empty. Throws Error where a file
+// cannot be read: what it records may be in use.
 UniqueFd open_plain_file(const std::string& path);
 // Of an open plain file; what is longer is cut off.
 std::string read_start(int fd, size_t bytes_max);

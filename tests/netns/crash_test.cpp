@@ -36,12 +36,7 @@ void expect_nothing_left(const Fate& fate, const nlohmann::json& links_before) {
 }
 
 // A sanitizer makes programs start slowly; after a call is the same as before the next one.
-constexpr bool sanitized =
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    true;
-#else
-    false;
-#endif
+const bool sanitized = programs_are_of("asan") || programs_are_of("tsan");
 
 // All network namespaces share /dev: where another one has a node of the same index, the helper is
 // right to refuse, and the next device has another index.

@@ -30,7 +30,7 @@ UniqueFd take_over(int process, int fd) {
 std::string copy_with(const std::string& rights, const std::string& command) {
     std::string copy = "/run/helper-with-" + rights;
     if (!fs::exists(copy)) {
-        fs::copy_file(fs::path(PROGRAM_DIR) / "backend/tapline-helper", copy);
+        fs::copy_file(program_path("backend/tapline-helper"), copy);
         run(fmt::format("{} {}", command, copy));
     }
     return copy;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <utility>
@@ -44,10 +45,19 @@ std::string read_all(int fd) {
     return all;
 }
 
+std::filesystem::path program_folder() {
+    const char* named = std::getenv("TAPLINE_PROGRAM_DIR");
+    return named != nullptr ? named : PROGRAM_DIR;
+}
+
 } // namespace
 
 std::string program_path(const std::string& path) {
-    return std::filesystem::path(PROGRAM_DIR) / path;
+    return program_folder() / path;
+}
+
+bool programs_are_of(const std::string& build) {
+    return program_folder().filename() == build;
 }
 
 Program::Program(const std::string& path, std::vector<std::string> arguments,

@@ -11,8 +11,10 @@
 
 namespace tapline::netns {
 
-// Below the build folder, or anywhere if absolute.
+// Below the build folder, or anywhere if absolute. Another build's programs are tested where
+// TAPLINE_PROGRAM_DIR names its folder: those of build/asan and build/tsan are run that way.
 std::string program_path(const std::string& path);
+bool programs_are_of(const std::string& build); // "asan"
 
 class Program {
 public:

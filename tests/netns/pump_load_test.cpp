@@ -54,11 +54,7 @@ Activity activity_of(pid_t pid) {
 }
 
 // Whether the programs never rest, as a thread of ThreadSanitizer's looks around all the time.
-#ifdef __SANITIZE_THREAD__
-constexpr bool restless = true;
-#else
-constexpr bool restless = false;
-#endif
+const bool restless = programs_are_of("tsan");
 
 // Whether within the deadline there is a long moment in which the process does nothing at all.
 bool comes_to_rest(pid_t pid) {

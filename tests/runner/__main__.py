@@ -16,12 +16,13 @@ BUILD = pathlib.Path("build")
 STEP_TIMEOUT_S = 45 * 60
 HANG_TRACE_S = 10 * 60
 
+SANITIZED = ["--buildtype=debug", "-Doptimization=1", "-Db_lundef=false"]
 BUILDS = {
     "release": ["--buildtype=release", "-Dwerror=true"],
-    "asan": ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
-    "tsan": ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"],
-    "fuzz": ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined",
-             "-Dfuzz=true", "-Db_lundef=false"],
+    # Of a sanitizer's build netns tests the programs, with the tests of the release.
+    "asan": [*SANITIZED, "-Db_sanitize=address,undefined", "-Dnetns_tests=false"],
+    "tsan": [*SANITIZED, "-Db_sanitize=thread", "-Dnetns_tests=false"],
+    "fuzz": [*SANITIZED, "-Db_sanitize=address,undefined", "-Dfuzz=true"],
 }
 COMPILERS = {"fuzz": {"CC": "clang", "CXX": "clang++"}}
 
@@ -38,14 +39,17 @@ class Suite:
     build: str
     meson: tuple = ()       # Suites of Meson.
     pytest: tuple = ()      # Folders.
+    programs: str = ""      # Of which build; else of the same.
 
 
 SUITES = {
     "style": Suite("release", pytest=("tests/style", "tests/runner")),
     "unit": Suite("release", meson=("unit",)),
     "netns": Suite("release", meson=("netns",)),
-    "asan": Suite("asan", meson=("unit", "netns")),
-    "tsan": Suite("tsan", meson=("unit", "netns")),
+    "asan": Suite("asan", meson=("unit",)),
+    "asan-netns": Suite("release", meson=("netns",), programs="asan"),
+    "tsan": Suite("tsan", meson=("unit",)),
+    "tsan-netns": Suite("release", meson=("netns",), programs="tsan"),
     "fuzz": Suite("fuzz", meson=("fuzz",)),
     "vm": Suite("release", pytest=("tests/vm",)),
 }
@@ -85,9 +89,11 @@ def run_meson(name, suite, reports):
     log = BUILD / suite.build / "meson-logs/testlog.json"
     log.unlink(missing_ok=True)
     selection = [word for one in suite.meson for word in ("--suite", one)]
+    environment = {"GTEST_OUTPUT": f"xml:{reports.absolute()}/"}
+    if suite.programs:
+        environment["TAPLINE_PROGRAM_DIR"] = str((BUILD / suite.programs).absolute())
     good = step(name, ["meson", "test", "-C", BUILD / suite.build, "--no-rebuild",
-                       "--print-errorlogs", *selection],
-                {"GTEST_OUTPUT": f"xml:{reports.absolute()}/"})
+                       "--print-errorlogs", "--timeout-multiplier=2", *selection], environment)
     return good, from_meson(log, reports) if log.exists() else Tally()
 
 
@@ -101,8 +107,9 @@ def run_pytest(name, suite, reports):
 
 def run(name):
     suite = SUITES[name]
-    if not built(suite.build):
-        return Tally(failures=[f"{BUILD / suite.build} does not build"])
+    for build in filter(None, (suite.build, suite.programs)):
+        if not built(build):
+            return Tally(failures=[f"{BUILD / build} does not build"])
     reports = BUILD / "reports" / name
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)

@@ -92,6 +92,16 @@ TEST_F(Devices, InPassthruHaveTheirParentsMacAndNoOther) {
     EXPECT_EQ(link("tl0").at("address"), link("uplink").at("address"));
 }
 
+TEST_F(Devices, MayHaveAnMtuThatIpv6IsTooLargeFor) {
+    for (const char* mtu : {"68", "576", "1279"}) {
+        const Outcome created =
+            tapline({"create", "--parent", "uplink", "--name", "web0", "--mtu", mtu});
+        EXPECT_EQ(created.status, 0) << created.errors;
+        EXPECT_EQ(std::to_string(link("web0").at("mtu").get<int>()), mtu);
+        EXPECT_EQ(tapline({"delete", "web0"}).status, 0);
+    }
+}
+
 TEST_F(Devices, HaveNoIpv6AddressOfTheHosts) {
     run("echo 0 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
     create("tl0");

@@ -266,6 +266,13 @@ TEST_F(Helper, RefusesAModeAndAParentThatNoRuleAllows) {
     expect_refusal(ask({"--parent", "peer0"}), "'peer0'");
 }
 
+TEST_F(Helper, BringsNoParentUp) {
+    run("ip link set uplink down");
+    expect_refusal(ask(on_uplink), "ip link set uplink up");
+    EXPECT_THAT(link("uplink").at("flags").get<std::vector<std::string>>(),
+                testing::Not(testing::Contains("UP")));
+}
+
 // The kernel would take either for the interface that is denied.
 TEST_F(Helper, RefusesOtherNamesOfAParentThatIsDenied) {
     write_access_file("allow all all all\ndeny all uplink all\n");
@@ -422,6 +429,10 @@ INSTANTIATE_TEST_SUITE_P(
                     of_fd("FdOfTheLargestNumber", "2147483647"),
                     Misuse{"NoFd", {"--parent", "uplink", "--use-vnet"}, 2, "--fd"},
                     Misuse{"NoHeader", {"--parent", "uplink", "--fd", "9"}, 2, "--use-vnet"},
+                    Misuse{"KindThatRulesDoNotKnow",
+                           {"--parent", "uplink", "--kind", "ipvtap", "--use-vnet", "--fd", "9"},
+                           2,
+                           "--kind"},
                     Misuse{"NoParent", {"--use-vnet", "--fd", "9"}, 2, "--parent"},
                     Misuse{"UnknownOption", {"--bogus"}, 2, "--bogus"},
                     Misuse{"StrayArgument", {"uplink"}, 2, "uplink"},

@@ -183,6 +183,20 @@ TEST_F(Reconcile, FindsADeviceWithoutItsMarkByItsGroup) {
     EXPECT_THAT(records(), IsEmpty());
 }
 
+// Not all who may use its device can be seen from here.
+TEST_F(Reconcile, LeavesWhatAnOwnerInAnotherPidNamespaceLeft) {
+    const std::string here = output_of("stat -Lc %i /proc/self/ns/net");
+    write_record("40000123", R"({"parent":"uplink","program":"x","pid":1,"pid_namespace":1,)"
+                             R"("network_namespace":)" +
+                                 here + "}");
+    run("ip link add link uplink name half0 group 1073742115 type macvtap"); // 0x40000123
+    const Outcome refused = tapline({"reconcile"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_THAT(refused.errors, HasSubstr("another PID namespace"));
+    EXPECT_FALSE(link("half0").is_null());
+    EXPECT_THAT(records(), SizeIs(1));
+}
+
 TEST_F(Reconcile, LeavesAForeignDeviceOfTheSameName) {
     abandon("web0");
     run("ip link delete web0 && ip link add link uplink name web0 type macvtap");

@@ -53,6 +53,16 @@ def test_ipvtap_is_as_asked_for_and_gone_when_deleted(host, layer, mode):
     assert devices(host) == []
 
 
+# The kernel would silently change the first one, too.
+def test_ipvtap_that_would_change_another_is_refused(host):
+    host.run("tapline create --parent uplink --kind ipvtap --mode private")
+    for other in ("--mode bridge", "--mode private --layer l3"):
+        refusal = host.run(f"tapline create --parent uplink --kind ipvtap {other} 2>&1 || true")
+        assert "'tl0' has another mode or layer" in refusal
+    assert kernels_view(host, "tl0")["linkinfo"]["info_data"] == {"mode": "l2", "private": True}
+    host.run("tapline create --parent uplink --kind ipvtap --mode private && tapline delete tl0 tl1")
+
+
 # Before Linux 6.2 the kernel does not tell what it made.
 def test_macvtap_is_found_by_the_number_it_was_made_with(host):
     assert host.run("tapline create --parent uplink --mac 52:54:00:00:00:09") == "tl0\n"

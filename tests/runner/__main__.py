@@ -16,13 +16,14 @@ BUILD = pathlib.Path("build")
 STEP_TIMEOUT_S = 45 * 60
 HANG_TRACE_S = 10 * 60
 
-SANITIZED = ["--buildtype=debug", "-Doptimization=1", "-Db_lundef=false"]
+# Lines, but no variables, and no optimization: a fifth of the time to compile.
+SANITIZED = ["--buildtype=plain", "-Dcpp_args=-g1", "-Db_lundef=false"]
 BUILDS = {
     "release": ["--buildtype=release", "-Dwerror=true"],
     # Of a sanitizer's build netns tests the programs, with the tests of the release.
     "asan": [*SANITIZED, "-Db_sanitize=address,undefined", "-Dnetns_tests=false"],
     "tsan": [*SANITIZED, "-Db_sanitize=thread", "-Dnetns_tests=false"],
-    "fuzz": [*SANITIZED, "-Db_sanitize=address,undefined", "-Dfuzz=true"],
+    "fuzz": [*SANITIZED, "-Doptimization=1", "-Db_sanitize=address,undefined", "-Dfuzz=true"],
 }
 COMPILERS = {"fuzz": {"CC": "clang", "CXX": "clang++"}}
 

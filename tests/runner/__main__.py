@@ -50,7 +50,7 @@ SUITES = {
     "asan": Suite("asan", meson=("unit",)),
     "asan-netns": Suite("release", meson=("netns",), programs="asan"),
     "tsan": Suite("tsan", meson=("unit",)),
-    "tsan-netns": Suite("release", meson=("netns",), programs="tsan"),
+    "tsan-netns": Suite("release", meson=("threads",), programs="tsan"),
     "fuzz": Suite("fuzz", meson=("fuzz",)),
     "vm": Suite("release", pytest=("tests/vm",)),
 }

@@ -19,7 +19,6 @@
 #include <charconv>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <random>
 #include <string_view>
 
@@ -183,8 +182,7 @@ std::vector<RecordedDevice> read_device_records() {
 }
 
 std::optional<RecordedDevice> read_device_record(uint32_t id) {
-    auto record =
-        read_record(owned_path(id)); // First: it may be kept meanwhile, never the reverse.
+    auto record = read_record(owned_path(id)); // First: it may be kept meanwhile.
     return record ? std::move(record) : read_record(kept_path(id));
 }
 

@@ -29,6 +29,14 @@ const nlmsghdr* header_of(const nlmsgerr* payload) {
         static_cast<const char*>(static_cast<const void*>(payload)) - NLMSG_HDRLEN));
 }
 
+std::function<void(const nlmsghdr*)> add_links_to(std::vector<Link>& links) {
+    return [&links](const nlmsghdr* message) {
+        if (auto link = parse_link(message)) {
+            links.push_back(std::move(*link));
+        }
+    };
+}
+
 constexpr unsigned dump_tries_max = 100;
 // The kernel's dumps come in at most 32 KiB; one link with a long list inside can have more.
 constexpr size_t message_bytes_max = 64 << 10;
@@ -121,11 +129,7 @@ void Netlink::exchange(nl_msg* message, Exchange& exchange) {
 
 Netlink::Answer Netlink::request(const LinkRequest& request) {
     Answer answer;
-    Exchange exchange{.on_message = [&](const nlmsghdr* message) {
-        if (auto link = parse_link(message)) {
-            answer.links.push_back(std::move(*link));
-        }
-    }};
+    Exchange exchange{.on_message = add_links_to(answer.links)};
     this->exchange(request.message(), exchange);
     answer.refusal = std::move(exchange.refusal);
     return answer;
@@ -149,11 +153,7 @@ std::vector<Link> Netlink::links() {
     std::vector<Link> links;
     repeat_dump([&](Exchange& exchange) {
         links.clear();
-        exchange.on_message = [&](const nlmsghdr* message) {
-            if (auto link = parse_link(message)) {
-                links.push_back(std::move(*link));
-            }
-        };
+        exchange.on_message = add_links_to(links);
         this->exchange(LinkRequest::get_all().message(), exchange);
     });
     return links;

@@ -21,6 +21,33 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
+class SignalledCreate : public DeviceLab, public testing::WithParamInterface<std::string> {};
+
+// The signal comes as it enters each of its netlink requests.
+TEST_P(SignalledCreate, LeavesNoDeviceOrAWholeOne) {
+    constexpr int requests_max = 100;
+    const auto before = links();
+    std::string status;
+    int nth = 0;
+    while (status != "0\n" && ++nth < requests_max) {
+        // The search for leaks does not work under ptrace.
+        status = output_of(fmt::format("ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -o "
+                                       "/dev/null -e inject=sendmsg:signal={}:when={} {} create "
+                                       "--parent uplink --name web0 > /dev/null 2>&1; echo $?",
+                                       GetParam(), nth, program_path("backend/tapline")));
+        if (status != "0\n") {
+            ASSERT_EQ(links(), before) << GetParam() << " at request " << nth;
+            ASSERT_THAT(records(), IsEmpty());
+        }
+    }
+    EXPECT_GT(nth, 3) << "no request was met";
+    EXPECT_EQ(status, "0\n");
+    EXPECT_EQ(tapline({"delete", "web0"}).status, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, SignalledCreate, testing::Values("TERM", "INT", "HUP"),
+                         [](const auto& test) { return test.param; });
+
 class AtOnce : public DeviceLab, public testing::WithParamInterface<int> {
 protected:
     static std::list<Program> start(const Arguments& arguments) {

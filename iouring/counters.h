@@ -1,7 +1,7 @@
 // Counts of one direction of a queue pair: written by its worker, read by anyone.
 #pragma once
 
-#include "vhost/split_virtqueue.h"
+#include "vhost/virtqueue.h"
 
 #include <array>
 #include <atomic>

@@ -14,7 +14,7 @@ constexpr size_t parts_max = 2 * vhost::chain_parts_max;
 
 } // namespace
 
-GuestToWire::GuestToWire(vhost::SplitVirtqueue& queue, size_t header_bytes, Fate fate,
+GuestToWire::GuestToWire(vhost::Virtqueue& queue, size_t header_bytes, Fate fate,
                          DirectionCounters& counters)
     : queue_(queue),
       counters_(counters),
@@ -27,11 +27,10 @@ unsigned GuestToWire::collect(Ring& ring) noexcept {
     batch_size_ = 0;
     frames_sent_ = 0;
     bytes_sent_ = 0;
-    const unsigned waiting = std::min<unsigned>(queue_.available(), frames_per_turn_max);
-    while (batch_size_ < waiting && parts_.room() >= vhost::chain_parts_max) {
+    while (batch_size_ < frames_per_turn_max && parts_.room() >= vhost::chain_parts_max) {
         const auto slot = static_cast<uint16_t>(batch_size_);
         vhost::Chain& chain = batch_[slot];
-        if (!queue_.peek(slot, parts_, chain)) {
+        if (!queue_.peek(parts_, chain)) {
             break;
         }
         ++batch_size_;

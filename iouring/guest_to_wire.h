@@ -3,7 +3,7 @@
 
 #include "iouring/counters.h"
 #include "iouring/ring.h"
-#include "vhost/split_virtqueue.h"
+#include "vhost/virtqueue.h"
 
 #include <array>
 #include <cstdint>
@@ -14,7 +14,7 @@ class GuestToWire {
 public:
     enum class Fate : uint8_t { send, discard }; // discard: the ring is started but disabled.
 
-    GuestToWire(vhost::SplitVirtqueue& queue, size_t header_bytes, Fate fate,
+    GuestToWire(vhost::Virtqueue& queue, size_t header_bytes, Fate fate,
                 DirectionCounters& counters);
 
     // Takes what the guest has made available and queues its writes. Returns the chains taken.
@@ -27,7 +27,7 @@ public:
 private:
     bool may_send(const vhost::Chain& chain) noexcept;
 
-    vhost::SplitVirtqueue& queue_;
+    vhost::Virtqueue& queue_;
     DirectionCounters& counters_;
     const size_t header_bytes_;
     const Fate fate_;

@@ -23,11 +23,11 @@ Loop::Loop(Ring& ring, QueuePair::Plan& plan, HeldFrames& held,
            std::array<DirectionCounters, direction_count>& counters, const Events& events)
     : ring_(ring), plan_(plan), counters_(counters), events_(events) {
     if (auto* out = lane(Direction::guest_to_wire)) {
-        guest_to_wire_.emplace(out->queue, plan.format.header_bytes, plan.fate,
+        guest_to_wire_.emplace(*out->queue, plan.format.header_bytes, plan.fate,
                                counters[index_of(Direction::guest_to_wire)]);
     }
     if (auto* in = lane(Direction::wire_to_guest)) {
-        wire_to_guest_.emplace(in->queue, plan.format, held,
+        wire_to_guest_.emplace(*in->queue, plan.format, held,
                                counters[index_of(Direction::wire_to_guest)]);
     }
 }
@@ -57,7 +57,7 @@ void Loop::arm() noexcept {
     for (const Direction direction : directions) {
         if (auto* used = lane(direction)) {
             ring_.poll(used->kick, TagKind::kick, static_cast<uint16_t>(direction));
-            used->queue.disable_kicks();
+            used->queue->disable_kicks();
         }
     }
 }
@@ -75,11 +75,11 @@ void Loop::watch_tap() noexcept {
 void Loop::sleep(std::optional<std::chrono::milliseconds> limit) noexcept {
     bool more = false;
     if (guest_to_wire_) {
-        more |= lane(Direction::guest_to_wire)->queue.enable_kicks();
+        more |= lane(Direction::guest_to_wire)->queue->enable_kicks();
     }
     const bool needs_chains = wire_to_guest_ && (tap_readable_ || wire_to_guest_->holds_frame());
     if (needs_chains) {
-        more |= lane(Direction::wire_to_guest)->queue.enable_kicks();
+        more |= lane(Direction::wire_to_guest)->queue->enable_kicks();
     }
     if (more) {
         ring_.submit();
@@ -88,7 +88,7 @@ void Loop::sleep(std::optional<std::chrono::milliseconds> limit) noexcept {
     }
     for (const Direction direction : directions) {
         if (auto* used = lane(direction)) {
-            used->queue.disable_kicks();
+            used->queue->disable_kicks();
         }
     }
 }
@@ -165,11 +165,11 @@ void Loop::called(Direction direction) noexcept {
 void Loop::note_faults() noexcept {
     for (const Direction direction : directions) {
         auto* used = lane(direction);
-        if (used == nullptr || used->queue.fault() == vhost::RingFault::none ||
+        if (used == nullptr || used->queue->fault() == vhost::RingFault::none ||
             std::exchange(fault_noted_[index_of(direction)], true)) {
             continue;
         }
-        counters_[index_of(direction)].faults[static_cast<size_t>(used->queue.fault())].add(1);
+        counters_[index_of(direction)].faults[static_cast<size_t>(used->queue->fault())].add(1);
         (void)eventfd_write(events_.attention, 1);
         if (used->error >= 0) {
             ring_.signal(used->error, TagKind::error);

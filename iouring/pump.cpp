@@ -22,8 +22,9 @@ constexpr std::array<const char*, direction_count> direction_names = {"wire_to_g
                                                                       "guest_to_wire"};
 
 uint64_t features_of(TapQueue& tap, size_t queue_pairs) {
-    constexpr uint64_t always = vhost::bits(Feature::version_1, Feature::mrg_rxbuf,
-                                            Feature::event_idx, Feature::indirect_desc);
+    constexpr uint64_t always = vhost::bits(
+        Feature::version_1, Feature::mrg_rxbuf, Feature::event_idx, Feature::indirect_desc,
+        Feature::any_layout, Feature::ring_packed, Feature::in_order, Feature::ring_reset);
     return always | features_for_offloads(tap.supported_offloads()) |
            (queue_pairs > 1 ? bit(Feature::mq) : 0);
 }
@@ -47,7 +48,7 @@ std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
     }
     try {
         return QueuePair::Lane{
-            .queue = vhost::SplitVirtqueue(control, session.memory(), session.features()),
+            .queue = vhost::Virtqueue::make(control, session.memory(), session.features()),
             .kick = control.kick.get(),
             .call = control.call.get(),
             .error = control.error.get()};
@@ -87,8 +88,8 @@ void Pump::pause(vhost::Session& session, vhost::Session::PairRange pairs) {
         for (size_t direction = 0; direction < direction_count; ++direction) {
             if (const auto& lane = lanes[direction]) {
                 vhost::Vring& ring = session.rings()[size_t{2} * number + direction];
-                ring.base = lane->queue.next_available();
-                ring.started = lane->queue.fault() == vhost::RingFault::none;
+                ring.base = lane->queue->base();
+                ring.started = lane->queue->fault() == vhost::RingFault::none;
             }
         }
     }

@@ -8,7 +8,7 @@
 #include "iouring/guest_to_wire.h"
 #include "iouring/held_frames.h"
 #include "iouring/wire_to_guest.h"
-#include "vhost/split_virtqueue.h"
+#include "vhost/virtqueue.h"
 
 #include <array>
 #include <memory>
@@ -21,7 +21,7 @@ class QueuePair {
 public:
     // One direction: its ring and the eventfds that go with it, borrowed until stop().
     struct Lane {
-        vhost::SplitVirtqueue queue;
+        std::unique_ptr<vhost::Virtqueue> queue;
         int kick;
         int call;  // -1: the driver polls.
         int error; // -1: nobody wants to know when the ring breaks.

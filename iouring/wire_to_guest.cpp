@@ -19,7 +19,7 @@ constexpr size_t header_with_num_buffers = 12;
 
 } // namespace
 
-WireToGuest::WireToGuest(vhost::SplitVirtqueue& queue, const Format& format, HeldFrames& held,
+WireToGuest::WireToGuest(vhost::Virtqueue& queue, const Format& format, HeldFrames& held,
                          DirectionCounters& counters)
     : queue_(queue), held_(held), counters_(counters), format_(format), parts_(parts_max) {
     chains_.reserve(parts_max);
@@ -34,7 +34,7 @@ unsigned WireToGuest::offer(Ring& ring) noexcept {
     if (!held_.empty()) { // They came first; publish() places them.
         return 0;
     }
-    waiting_ = queue_.available();
+    queue_.rewind();
     if (large_) {
         offer_many_chains(ring);
     } else {
@@ -47,8 +47,8 @@ unsigned WireToGuest::offer(Ring& ring) noexcept {
 bool WireToGuest::look_at_next_chain() noexcept {
     vhost::Chain chain;
     const size_t parts_before = parts_.size();
-    while (chains_.size() < waiting_ && parts_.room() > vhost::chain_parts_max &&
-           queue_.peek(static_cast<uint16_t>(chains_.size()), parts_, chain)) {
+    while (put_back_ < frames_per_turn_max && parts_.room() > vhost::chain_parts_max &&
+           queue_.peek(parts_, chain)) {
         if (chain.readable.empty() && chain.writable.size() < read_parts_max &&
             chain.writable_bytes >= format_.header_bytes) {
             chains_.push_back(chain);
@@ -60,7 +60,6 @@ bool WireToGuest::look_at_next_chain() noexcept {
         }
         counters_.drop(Drop::no_room_for_header);
         queue_.complete(chain, 0);
-        --waiting_;
         ++put_back_;
     }
     return false;
@@ -181,7 +180,7 @@ bool WireToGuest::place_held() noexcept {
     parts_.clear();
     chains_.clear();
     chains_done_ = 0;
-    waiting_ = queue_.available();
+    queue_.rewind();
     const std::span<const std::byte> frame = held_.front_bytes();
     const size_t chains_max = format_.mergeable ? queue_.size() : 1;
     size_t room = 0;

@@ -11,7 +11,7 @@
 #include "iouring/counters.h"
 #include "iouring/held_frames.h"
 #include "iouring/ring.h"
-#include "vhost/split_virtqueue.h"
+#include "vhost/virtqueue.h"
 
 #include <array>
 #include <cstdint>
@@ -27,7 +27,7 @@ public:
         bool mergeable;
     };
 
-    WireToGuest(vhost::SplitVirtqueue& queue, const Format& format, HeldFrames& held,
+    WireToGuest(vhost::Virtqueue& queue, const Format& format, HeldFrames& held,
                 DirectionCounters& counters);
 
     // Queues reads into the guest's next chains. Returns the chains dealt with: read to, or given
@@ -62,7 +62,7 @@ private:
     bool place_held() noexcept;
     void learn() noexcept;
 
-    vhost::SplitVirtqueue& queue_;
+    vhost::Virtqueue& queue_;
     HeldFrames& held_;
     DirectionCounters& counters_;
     const Format format_;
@@ -73,7 +73,6 @@ private:
     uint16_t read_count_ = 0;
     unsigned put_back_ = 0;    // Chains of this turn that can hold no frame.
     uint16_t chains_done_ = 0; // Of chains_, in this turn.
-    uint16_t waiting_ = 0;     // Chains in the ring when last asked.
 
     bool tap_is_empty_ = false;
     uint16_t reads_wanted_ = 1;   // As many as recent turns filled.

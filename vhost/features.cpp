@@ -31,6 +31,8 @@ const char* name(Feature feature) {
         return "VIRTIO_NET_F_MRG_RXBUF";
     case Feature::mq:
         return "VIRTIO_NET_F_MQ";
+    case Feature::any_layout:
+        return "VIRTIO_F_ANY_LAYOUT";
     case Feature::indirect_desc:
         return "VIRTIO_F_INDIRECT_DESC";
     case Feature::event_idx:
@@ -39,6 +41,12 @@ const char* name(Feature feature) {
         return "VHOST_USER_F_PROTOCOL_FEATURES";
     case Feature::version_1:
         return "VIRTIO_F_VERSION_1";
+    case Feature::ring_packed:
+        return "VIRTIO_F_RING_PACKED";
+    case Feature::in_order:
+        return "VIRTIO_F_IN_ORDER";
+    case Feature::ring_reset:
+        return "VIRTIO_F_RING_RESET";
     case Feature::guest_uso4:
         return "VIRTIO_NET_F_GUEST_USO4";
     case Feature::guest_uso6:

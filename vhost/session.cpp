@@ -236,9 +236,12 @@ Session::Reply Session::set_mem_table(Message& message) {
 
 Session::Reply Session::set_vring_num(Message& message) {
     const auto state = read<VringState>(message);
-    if (!std::has_single_bit(state.num) || state.num > ring_size_max) {
-        throw ProtocolError(ProtocolFault::ring_size, fmt::format("{} is no power of two up to {}",
-                                                                  state.num, ring_size_max));
+    const bool packed = has(features_, Feature::ring_packed); // 2.8.10.1: any size will do.
+    if (state.num == 0 || state.num > ring_size_max ||
+        (!packed && !std::has_single_bit(state.num))) {
+        throw ProtocolError(ProtocolFault::ring_size,
+                            fmt::format("{} is no {} up to {}", state.num,
+                                        packed ? "size" : "power of two", ring_size_max));
     }
     stopped_ring(state.index).size = state.num;
     return std::nullopt;
@@ -252,11 +255,11 @@ Session::Reply Session::set_vring_addr(Message& message) {
 
 Session::Reply Session::set_vring_base(Message& message) {
     const auto state = read<VringState>(message);
-    if (state.num > UINT16_MAX) {
+    if (state.num > UINT16_MAX && !has(features_, Feature::ring_packed)) {
         throw ProtocolError(ProtocolFault::ring_index,
                             fmt::format("base {} has more than 16 bits", state.num));
     }
-    stopped_ring(state.index).base = static_cast<uint16_t>(state.num);
+    stopped_ring(state.index).base = state.num;
     return std::nullopt;
 }
 
@@ -265,7 +268,7 @@ Session::Reply Session::get_vring_base(Message& message) {
     Vring& target = ring(index);
     target.started = false;
     target.kick.reset();
-    return reply_of(VringState{.index = index, .num = target.base});
+    return reply_of(VringState{.index = index, .num = target.base.value_or(0)});
 }
 
 Session::Reply Session::set_vring_kick(Message& message) {

@@ -14,7 +14,10 @@ namespace tapline::vhost {
 // emptied without sending (vhost-user.rst, "Ring states").
 struct Vring {
     uint32_t size = 0; // Entries; 0 until SET_VRING_NUM.
-    uint16_t base = 0; // Next available entry to take; current only while no worker has the ring.
+    // Next entry to take: an index, or for a packed ring both positions with their wrap counters
+    // (vhost-user.rst, "Vring descriptor indices for packed virtqueues"). Current only while no
+    // worker has the ring; none until SET_VRING_BASE or a stop.
+    std::optional<uint32_t> base;
     std::optional<VringAddresses> addresses;
     UniqueFd kick;
     UniqueFd call; // May be absent: the driver polls.

@@ -1,14 +1,11 @@
-// The driver's side of one split virtqueue, written from virtio 1.2, 2.7. Its tables are open to
-// tests that want to break the rules.
+// The driver's side of one virtqueue, whatever its layout.
 #pragma once
 
-#include "tests/fakes/guest_ram.h"
 #include "vhost/protocol.h"
 
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 namespace tapline::fakes {
 
@@ -19,60 +16,32 @@ struct Buffer {
 };
 
 struct Used {
-    uint32_t head;
+    uint32_t id; // What add() returned.
     uint32_t length;
 };
 
 class DriverRing {
 public:
-    struct Descriptor {
-        uint64_t address;
-        uint32_t length;
-        uint16_t flags;
-        uint16_t next;
-    };
-    static constexpr uint16_t next_flag = 1;
-    static constexpr uint16_t write_flag = 2;
-    static constexpr uint16_t indirect_flag = 4;
-
     enum class Layout { direct, indirect };
 
-    // start: what all indices count from.
-    DriverRing(GuestRam& ram, uint16_t size, bool event_index, uint16_t start = 0);
+    virtual ~DriverRing() = default;
 
     // Makes a chain available; nothing where the ring has not so many free descriptors.
-    std::optional<uint16_t> add(std::span<const Buffer> chain, Layout layout = Layout::direct);
-    // Puts any head into the available ring.
-    void add_head(uint16_t head);
+    virtual std::optional<uint16_t> add(std::span<const Buffer> chain,
+                                        Layout layout = Layout::direct) = 0;
     // Whether the device asked for a kick for what was added since the last question.
-    bool kick_is_wanted();
+    virtual bool kick_is_wanted() = 0;
 
-    std::optional<Used> next_used();
+    virtual std::optional<Used> next_used() = 0;
     // Asks for a call at the next used chain. False: one is there already.
-    bool enable_calls();
-    void disable_calls();
+    virtual bool enable_calls() = 0;
+    virtual void disable_calls() = 0;
 
-    std::span<Descriptor> table() { return {table_, size_}; }
-    uint16_t size() const { return size_; }
-    uint16_t available_index() const;
-    void set_available_index(uint16_t index);
-    vhost::VringAddresses addresses(uint32_t index) const;
-
-private:
-    GuestRam& ram_;
-    const uint16_t size_;
-    const bool event_index_;
-    uint64_t table_at_;
-    uint64_t available_at_;
-    uint64_t used_at_;
-    Descriptor* table_;
-    uint16_t* available_; // flags, index, heads, used_event
-    uint16_t* used_;      // flags, index, elements of 8 bytes, avail_event
-    std::vector<uint16_t> free_;
-    std::vector<std::vector<uint16_t>> chains_; // By head: the descriptors it takes.
-    std::vector<uint64_t> tables_;              // By head: an indirect table's place.
-    uint16_t next_used_;
-    uint16_t kicked_; // The available index at the last question.
+    virtual uint16_t size() const = 0;
+    virtual uint32_t first_base() const = 0; // For SET_VRING_BASE.
+    virtual vhost::VringAddresses addresses(uint32_t index) const = 0;
 };
+
+constexpr size_t indirect_entries_max = 64; // Of the tables a driver here makes.
 
 } // namespace tapline::fakes

@@ -107,7 +107,7 @@ void FrontEnd::share(const GuestRam& ram) {
          {.fds = {ram.fd()}});
 }
 
-FrontEnd::RingEvents FrontEnd::start_ring(uint32_t index, const DriverRing& ring, uint16_t base) {
+FrontEnd::RingEvents FrontEnd::start_ring(uint32_t index, const DriverRing& ring, uint32_t base) {
     RingEvents events{.kick = make_eventfd(), .call = make_eventfd(), .error = make_eventfd()};
     send(Request::set_vring_num, vhost::VringState{.index = index, .num = ring.size()});
     send(Request::set_vring_base, vhost::VringState{.index = index, .num = base});
@@ -122,9 +122,9 @@ void FrontEnd::enable_ring(uint32_t index, bool enabled) {
     send(Request::set_vring_enable, vhost::VringState{.index = index, .num = enabled ? 1u : 0u});
 }
 
-uint16_t FrontEnd::stop_ring(uint32_t index) {
+uint32_t FrontEnd::stop_ring(uint32_t index) {
     send(Request::get_vring_base, vhost::VringState{.index = index, .num = 0});
-    return static_cast<uint16_t>(receive_as<vhost::VringState>().num);
+    return receive_as<vhost::VringState>().num;
 }
 
 } // namespace tapline::fakes

@@ -73,9 +73,9 @@ public:
         UniqueFd error;
     };
     // All the messages that start one ring.
-    RingEvents start_ring(uint32_t index, const DriverRing& ring, uint16_t base = 0);
+    RingEvents start_ring(uint32_t index, const DriverRing& ring, uint32_t base = 0);
     void enable_ring(uint32_t index, bool enabled);
-    uint16_t stop_ring(uint32_t index); // Returns the base.
+    uint32_t stop_ring(uint32_t index); // Returns the base.
 
 private:
     UniqueFd socket_;

@@ -1,5 +1,6 @@
 #include "tests/fakes/guest.h"
 
+#include "tests/fakes/packed_driver_ring.h"
 #include "vhost/features.h"
 
 #include <sys/eventfd.h>
@@ -17,6 +18,14 @@ constexpr size_t transmit_area_bytes = 68 << 10;
 constexpr size_t num_buffers_offset = 10;
 
 using std::chrono::steady_clock;
+
+std::unique_ptr<DriverRing> make_ring(GuestRam& ram, const Guest::Options& options) {
+    const bool event_index = has(options.features, vhost::Feature::event_idx);
+    if (has(options.features, vhost::Feature::ring_packed)) {
+        return std::make_unique<PackedDriverRing>(ram, options.ring_size, event_index);
+    }
+    return std::make_unique<SplitDriverRing>(ram, options.ring_size, event_index);
+}
 
 } // namespace
 
@@ -39,7 +48,7 @@ Guest::Guest(FrontEnd front_end, const Options& options)
         offer_buffers(receiver(pair));
     }
     for (Lane& lane : lanes_) {
-        lane.events = front_end_.start_ring(lane.index, *lane.ring);
+        lane.events = front_end_.start_ring(lane.index, *lane.ring, lane.ring->first_base());
         front_end_.enable_ring(lane.index, true);
     }
     front_end_.ask(get_features); // An answer: all of the above was handled.
@@ -47,8 +56,7 @@ Guest::Guest(FrontEnd front_end, const Options& options)
 
 void Guest::add_lane(uint32_t index, size_t areas, size_t area_bytes) {
     Lane lane{.index = index,
-              .ring = std::make_unique<DriverRing>(
-                  ram_, options_.ring_size, has(options_.features, vhost::Feature::event_idx)),
+              .ring = make_ring(ram_, options_),
               .events = {},
               .free_areas = {},
               .area_of = std::vector<uint64_t>(options_.ring_size)};
@@ -98,7 +106,7 @@ std::optional<Used> Guest::wait_used(Lane& lane, steady_clock::time_point until)
 
 void Guest::take_back_sent(Lane& lane) {
     while (const auto used = lane.ring->next_used()) {
-        lane.free_areas.push_back(lane.area_of.at(used->head));
+        lane.free_areas.push_back(lane.area_of.at(used->id));
     }
 }
 
@@ -138,7 +146,7 @@ void Guest::flush(uint16_t pair) {
         if (!used) {
             throw std::runtime_error("frames sent were not given back");
         }
-        lane.free_areas.push_back(lane.area_of.at(used->head));
+        lane.free_areas.push_back(lane.area_of.at(used->id));
     }
 }
 
@@ -152,7 +160,7 @@ std::optional<Frame> Guest::receive(std::chrono::milliseconds limit, uint16_t pa
         if (!used) {
             return std::nullopt;
         }
-        const uint64_t area = lane.area_of.at(used->head);
+        const uint64_t area = lane.area_of.at(used->id);
         const std::span<const std::byte> bytes = ram_.at(area, used->length);
         if (frame.empty() && has(options_.features, vhost::Feature::mrg_rxbuf)) {
             std::memcpy(&buffers_left, bytes.data() + num_buffers_offset, sizeof buffers_left);

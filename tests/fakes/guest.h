@@ -5,6 +5,7 @@
 #include "tests/fakes/driver_ring.h"
 #include "tests/fakes/front_end.h"
 #include "tests/fakes/guest_ram.h"
+#include "tests/fakes/split_driver_ring.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -45,11 +46,14 @@ public:
     GuestRam& ram() { return ram_; }
 
     struct Lane {
+        // For tests that break a split ring's rules.
+        SplitDriverRing& split() { return dynamic_cast<SplitDriverRing&>(*ring); }
+
         uint32_t index;
         std::unique_ptr<DriverRing> ring;
         FrontEnd::RingEvents events;
         std::vector<uint64_t> free_areas; // Guest addresses of areas no chain holds.
-        std::vector<uint64_t> area_of;    // By head.
+        std::vector<uint64_t> area_of;    // By id.
     };
     Lane& receiver(uint16_t pair = 0) { return lanes_[2u * pair]; }
     Lane& transmitter(uint16_t pair = 0) { return lanes_[2u * pair + 1]; }

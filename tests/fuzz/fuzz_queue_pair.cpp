@@ -72,16 +72,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto shape = input.number<Shape>();
     station.memory.fill(input.rest());
     const uint64_t features = ((shape.choice & 1) != 0 ? bit(Feature::event_idx) : 0) |
-                              ((shape.choice & 2) != 0 ? bit(Feature::indirect_desc) : 0);
-    vhost::SplitVirtqueue receive(station.memory.ring(0, 1u << shape.receive_size_log % 9, 0),
-                                  station.mapped, features);
-    vhost::SplitVirtqueue transmit(
-        station.memory.ring(transmit_ring_at, 1u << shape.transmit_size_log % 9, 0), station.mapped,
+                              ((shape.choice & 2) != 0 ? bit(Feature::indirect_desc) : 0) |
+                              ((shape.choice & 8) != 0 ? bit(Feature::ring_packed) : 0);
+    const auto receive = vhost::Virtqueue::make(
+        station.memory.ring(0, 1u << shape.receive_size_log % 9), station.mapped, features);
+    const auto transmit = vhost::Virtqueue::make(
+        station.memory.ring(transmit_ring_at, 1u << shape.transmit_size_log % 9), station.mapped,
         features);
     const WireToGuest::Format format{.header_bytes = (shape.choice & 4) != 0 ? 10u : 12u,
                                      .mergeable = (shape.choice & 4) == 0};
-    GuestToWire out(transmit, format.header_bytes, GuestToWire::Fate::send, station.counters[1]);
-    WireToGuest in(receive, format, station.held, station.counters[0]);
+    GuestToWire out(*transmit, format.header_bytes, GuestToWire::Fate::send, station.counters[1]);
+    WireToGuest in(*receive, format, station.held, station.counters[0]);
     for (const uint16_t bytes : shape.frames) {
         if (bytes > 0) {
             station.wire.send(std::vector<std::byte>(bytes));

@@ -7,7 +7,7 @@
 #include "vhost/connection.h"
 #include "vhost/protocol_error.h"
 #include "vhost/session.h"
-#include "vhost/split_virtqueue.h"
+#include "vhost/virtqueue.h"
 
 #include <array>
 
@@ -20,13 +20,16 @@ constexpr size_t fds_sent_max = 12; // More than a message may carry.
 
 // As whoever runs the rings would: builds each one that is started.
 void open_rings(const vhost::Session& session) {
+    static vhost::IovecList parts(vhost::chain_parts_max);
     for (const vhost::Vring& ring : session.rings()) {
         if (!ring.started) {
             continue;
         }
         try {
-            vhost::SplitVirtqueue queue(ring, session.memory(), session.features());
-            fuzz::require(queue.available() <= queue.size());
+            const auto queue = vhost::Virtqueue::make(ring, session.memory(), session.features());
+            parts.clear();
+            vhost::Chain chain{};
+            (void)queue->peek(parts, chain);
         } catch (const ProtocolError&) {}
     }
 }

@@ -31,7 +31,7 @@ public:
     }
 
     // A ring whose tables lie one behind the other from this offset.
-    vhost::Vring ring(size_t offset, uint32_t size, uint16_t base) const {
+    vhost::Vring ring(size_t offset, uint32_t size, std::optional<uint16_t> base = {}) const {
         const uint64_t descriptors = ram_.user_address(offset);
         const uint64_t available = descriptors + 16 * size;
         const uint64_t used = (available + 6 + 2 * size + 3) / 4 * 4;

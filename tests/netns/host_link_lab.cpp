@@ -10,8 +10,22 @@ namespace {
 
 constexpr std::chrono::seconds settling_max{10};
 
+// The kernel gives a link its own IPv6 address some time after its carrier.
+bool has_link_local(const std::string& link) {
+    return !output_of("ip -6 address show scope link dev " + link).empty();
+}
+
 bool is_settled() {
     return output_of("ip -6 address show tentative").empty();
+}
+
+template <typename Condition> void await(Condition condition, const char* otherwise) {
+    const auto deadline = std::chrono::steady_clock::now() + settling_max;
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > deadline) {
+            throw std::runtime_error(otherwise);
+        }
+    }
 }
 
 } // namespace
@@ -20,6 +34,8 @@ HostLinks::HostLinks() {
     run("for each in all default uplink peer0; do"
         " echo 0 > /proc/sys/net/ipv6/conf/$each/accept_dad;"
         " echo 0 > /proc/sys/net/ipv6/conf/$each/disable_ipv6; done");
+    await([] { return has_link_local("uplink") && has_link_local("peer0"); },
+          "a link gets no IPv6 address of its own");
 }
 
 HostLinks::~HostLinks() {
@@ -58,12 +74,7 @@ std::vector<std::string> HostLinks::record_files() {
 }
 
 nlohmann::json HostLinks::state() {
-    const auto deadline = std::chrono::steady_clock::now() + settling_max;
-    while (!is_settled()) {
-        if (std::chrono::steady_clock::now() > deadline) {
-            throw std::runtime_error("an IPv6 address stays tentative");
-        }
-    }
+    await(is_settled, "an IPv6 address stays tentative");
     nlohmann::json all = {{"links", links()}};
     for (const auto& each : nlohmann::json::parse(output_of("ip -j address"))) {
         all["addresses"][each.at("ifname").get<std::string>()] = each.at("addr_info");

@@ -14,8 +14,8 @@ namespace tapline::netns {
 namespace {
 
 using fakes::Buffer;
-using fakes::DriverRing;
 using fakes::Guest;
+using fakes::SplitDriverRing;
 using fakes::Used;
 
 class Drops : public testing::Test {
@@ -76,7 +76,7 @@ TEST_F(Drops, OfChainsFromTheGuestWithPartsToWriteTo) {
     const auto head = lane.ring->add(chain);
     guest.kick(lane);
     const Used used = wait_used(lane);
-    EXPECT_EQ(used.head, head);
+    EXPECT_EQ(used.id, head);
     EXPECT_EQ(used.length, 0);
     expect_frames_pass(lab_.station(), guest);
     expect_dropped("guest_to_wire", "not_readable", 1);
@@ -96,7 +96,7 @@ TEST_F(Drops, OfChainsForTheGuestWithoutRoomForAHeader) {
     send_to_guest(1, frame_bytes_min);
     for (size_t i = 0; i < heads.size(); ++i) {
         const Used used = wait_used(lane);
-        EXPECT_EQ(used.head, heads[i]);
+        EXPECT_EQ(used.id, heads[i]);
         EXPECT_EQ(used.length, i + 1 < heads.size() ? 0 : PumpLab::header_bytes + frame_bytes_min);
     }
     const auto bytes = guest.ram().at(area + PumpLab::header_bytes, frame_bytes_min);

@@ -20,6 +20,7 @@ constexpr uint64_t usual = PumpLab::usual;
 constexpr uint64_t offloads =
     vhost::bits(Feature::csum, Feature::guest_csum, Feature::host_tso4, Feature::guest_tso4,
                 Feature::host_tso6, Feature::guest_tso6);
+constexpr uint64_t packed = usual | vhost::bits(Feature::ring_packed);
 
 // Sizes around every boundary on the way: minimal, cache lines, a receive buffer, the MTU.
 std::vector<size_t> sizes_up_to(size_t most) {
@@ -40,6 +41,7 @@ struct GuestKind {
     uint32_t receive_buffer_bytes = 1536;
     fakes::DriverRing::Layout layout = fakes::DriverRing::Layout::direct;
     std::vector<size_t> parts = {}; // How the guest cuts what it sends.
+    uint16_t ring_size = 256;
 };
 
 class PumpFrames : public testing::TestWithParam<GuestKind> {
@@ -52,6 +54,7 @@ protected:
     // The wire's MTU lets every size through that this guest is offered unsegmented.
     PumpLab lab_{{.mtu = 65535}};
     Guest guest_ = lab_.connect({.features = GetParam().features,
+                                 .ring_size = GetParam().ring_size,
                                  .receive_buffer_bytes = GetParam().receive_buffer_bytes,
                                  .layout = GetParam().layout});
 };
@@ -63,7 +66,10 @@ TEST_P(PumpFrames, GuestToWireArriveOnceInOrderAndIntact) {
         const uint32_t first = number;
         for (const size_t size : sizes_up_to(65549)) {
             const Bytes frame = frame_to_wire(number++, size);
-            ASSERT_TRUE(guest_.send(with_header(frame, GetParam().header), GetParam().parts));
+            if (!guest_.send(with_header(frame, GetParam().header), GetParam().parts)) {
+                guest_.flush(); // The ring was full.
+                ASSERT_TRUE(guest_.send(with_header(frame, GetParam().header), GetParam().parts));
+            }
             bytes += size;
         }
         uint32_t expected = first;
@@ -120,7 +126,26 @@ INSTANTIATE_TEST_SUITE_P(
         GuestKind{.name = "Indirect",
                   .features = usual,
                   .layout = fakes::DriverRing::Layout::indirect,
-                  .parts = {PumpLab::header_bytes, 20}}),
+                  .parts = {PumpLab::header_bytes, 20}},
+        GuestKind{.name = "Packed", .features = packed},
+        GuestKind{.name = "PackedNoEventIndex",
+                  .features = plain | vhost::bits(Feature::mrg_rxbuf, Feature::ring_packed)},
+        GuestKind{.name = "PackedInOrder", .features = packed | vhost::bits(Feature::in_order)},
+        GuestKind{
+            .name = "PackedOffloads", .features = packed | offloads, .receive_buffer_bytes = 4096},
+        GuestKind{.name = "PackedManyParts", .features = packed, .parts = {5, 7, 14, 1, 3}},
+        GuestKind{.name = "PackedUnmerged",
+                  .features = plain | vhost::bits(Feature::ring_packed),
+                  .receive_buffer_bytes = 66000},
+        GuestKind{.name = "PackedIndirect",
+                  .features = packed,
+                  .layout = fakes::DriverRing::Layout::indirect,
+                  .parts = {PumpLab::header_bytes, 20}},
+        GuestKind{.name = "PackedOddSize", .features = packed, .ring_size = 201},
+        GuestKind{.name = "SmallestRing",
+                  .features = plain,
+                  .receive_buffer_bytes = 66000,
+                  .ring_size = 2}),
     [](const auto& test) { return test.param.name; });
 
 } // namespace

@@ -79,7 +79,7 @@ TEST_F(FrontEnds, MayLeaveTheirCallsUnread) {
     for (int round = 0; round < 300; ++round) {
         expect_frames_pass(lab_.station(), guest);
     }
-    fakes::DriverRing& ring = *guest.transmitter().ring;
+    fakes::SplitDriverRing& ring = guest.transmitter().split();
     ring.add_head(ring.size());
     guest.kick(guest.transmitter());
     lab_.station().send(with_header(frame_to_guest(1), Station::header_bytes));

@@ -107,10 +107,10 @@ TEST_F(NoLoad, WhileFramesWaitForAGuestWithoutBuffers) {
 
 TEST_F(NoLoad, WithABrokenRing) {
     Guest guest = lab_.connect();
-    guest.transmitter().ring->add_head(guest.transmitter().ring->size());
+    guest.transmitter().split().add_head(guest.transmitter().ring->size());
     guest.kick(guest.transmitter());
     ASSERT_TRUE(fakes::wait_readable(guest.transmitter().events.error.get()));
-    guest.transmitter().ring->add_head(0); // Its driver knows nothing of it yet.
+    guest.transmitter().split().add_head(0); // Its driver knows nothing of it yet.
     guest.kick(guest.transmitter());
     EXPECT_TRUE(comes_to_rest(lab_.pump().pid()));
 }

@@ -15,10 +15,10 @@
 namespace tapline::netns {
 namespace {
 
-using fakes::DriverRing;
 using fakes::FrontEnd;
 using fakes::Guest;
 using fakes::GuestRam;
+using fakes::SplitDriverRing;
 using vhost::Feature;
 using vhost::MemoryRegion;
 using vhost::Request;
@@ -42,7 +42,7 @@ Bytes memory_table(const std::vector<MemoryRegion>& regions) {
 // What a front end owns, for messages to name.
 struct Belongings {
     GuestRam ram{1 << 20};
-    DriverRing ring{ram, 64, true};
+    SplitDriverRing ring{ram, 64, true};
     UniqueFd event = fakes::make_eventfd();
     UniqueFd read_only = open_read_only();
 

@@ -161,7 +161,7 @@ void disable_for_a_moment(Guest& guest, const Guest::Lane& lane) {
 }
 
 void restart(Guest& guest, Guest::Lane& lane) {
-    const uint16_t base = guest.front_end().stop_ring(lane.index);
+    const uint32_t base = guest.front_end().stop_ring(lane.index);
     lane.events = guest.front_end().start_ring(lane.index, *lane.ring, base);
     await(guest);
 }
@@ -209,7 +209,7 @@ TEST_F(Reconfiguration, BaseIsTheNextChainToTake) {
 
 TEST_F(Reconfiguration, AStoppedRingTakesNothing) {
     Guest guest = lab_.connect();
-    const uint16_t base = guest.front_end().stop_ring(1);
+    const uint32_t base = guest.front_end().stop_ring(1);
     guest.send(with_header(frame_to_wire(1), PumpLab::header_bytes));
     lab_.station().send(with_header(frame_to_guest(1), Station::header_bytes));
     expect_frames_to_guest(guest, 1, 1);

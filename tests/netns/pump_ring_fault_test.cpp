@@ -15,19 +15,19 @@ namespace tapline::netns {
 namespace {
 
 using fakes::Buffer;
-using fakes::DriverRing;
 using fakes::Guest;
+using fakes::SplitDriverRing;
 using vhost::Feature;
 
-constexpr uint16_t has_next = DriverRing::next_flag;
-constexpr uint16_t writable = DriverRing::write_flag;
-constexpr uint16_t indirect = DriverRing::indirect_flag;
+constexpr uint16_t has_next = SplitDriverRing::next_flag;
+constexpr uint16_t writable = SplitDriverRing::write_flag;
+constexpr uint16_t indirect = SplitDriverRing::indirect_flag;
 
 struct Breakage {
     std::string name;
     const char* fault;
     // Breaks an empty ring; area is 4096 bytes of guest memory to use.
-    std::function<void(DriverRing&, uint64_t area)> act;
+    std::function<void(SplitDriverRing&, uint64_t area)> act;
     uint64_t features = PumpLab::usual;
     friend void PrintTo(const Breakage& breakage, std::ostream* out) { *out << breakage.name; }
 };
@@ -35,7 +35,7 @@ struct Breakage {
 class BrokenRings : public testing::TestWithParam<Breakage> {
 protected:
     void break_ring(Guest& guest, Guest::Lane& lane) {
-        GetParam().act(*lane.ring, guest.ram().allocate(4096));
+        GetParam().act(lane.split(), guest.ram().allocate(4096));
         guest.kick(lane);
     }
 
@@ -75,8 +75,8 @@ TEST_P(BrokenRings, OfWireToGuestLeaveTheOtherDirectionAlive) {
 }
 
 Breakage in_table(const std::string& name, const char* fault,
-                  const DriverRing::Descriptor& descriptor) {
-    return {name, fault, [=](DriverRing& ring, uint64_t area) {
+                  const SplitDriverRing::Descriptor& descriptor) {
+    return {name, fault, [=](SplitDriverRing& ring, uint64_t area) {
                 ring.table()[0] = descriptor;
                 if (descriptor.address == 0) {
                     ring.table()[0].address = area;
@@ -89,14 +89,14 @@ Breakage in_table(const std::string& name, const char* fault,
 Breakage in_indirect_table(const std::string& name, uint32_t length, uint16_t flags,
                            uint64_t features = PumpLab::usual) {
     return {name, "indirect_table",
-            [=](DriverRing& ring, uint64_t area) {
+            [=](SplitDriverRing& ring, uint64_t area) {
                 ring.table()[0] = {.address = area, .length = length, .flags = flags, .next = 1};
                 ring.add_head(0);
             },
             features};
 }
 
-void add_readable_after_writable(DriverRing& ring, uint64_t area) {
+void add_readable_after_writable(SplitDriverRing& ring, uint64_t area) {
     const std::vector<Buffer> chain = {{.address = area, .length = 64, .writable = true},
                                        {.address = area, .length = 64, .writable = false}};
     ring.add(chain);
@@ -109,11 +109,11 @@ INSTANTIATE_TEST_SUITE_P(
     Faults, BrokenRings,
     testing::Values(
         Breakage{"IndexTooFarAhead", "available_index",
-                 [](DriverRing& ring, uint64_t) { ring.set_available_index(ring_size + 1); }},
+                 [](SplitDriverRing& ring, uint64_t) { ring.set_available_index(ring_size + 1); }},
         Breakage{"IndexBehind", "available_index",
-                 [](DriverRing& ring, uint64_t) { ring.set_available_index(65535); }},
+                 [](SplitDriverRing& ring, uint64_t) { ring.set_available_index(65535); }},
         Breakage{"HeadOutOfRange", "head_out_of_range",
-                 [](DriverRing& ring, uint64_t) { ring.add_head(ring_size); }},
+                 [](SplitDriverRing& ring, uint64_t) { ring.add_head(ring_size); }},
         in_table("NextOutOfRange", "next_out_of_range", {0, 64, has_next | writable, ring_size}),
         in_table("ChainOfOneInACircle", "chain_too_long", {0, 8, has_next | writable, 0}),
         in_table("DescriptorOutsideMemory", "descriptor_outside_memory",

@@ -45,10 +45,12 @@ CPP = (
         "a typed view, or std::bit_cast",
         exceptions={
             "backend/base/command_line.cpp": "GOption stores a callback as a gpointer",
-            "tests/fakes/driver_ring.cpp": "the guest's memory holds the structs of the ring",
+            "tests/fakes/packed_driver_ring.cpp": "guest memory holds the ring",
+            "tests/fakes/split_driver_ring.cpp": "guest memory holds the ring",
             "vhost/connection.cpp": "a message header is received as bytes",
+            "vhost/packed_virtqueue.cpp": "guest memory holds the ring",
             "vhost/revoked_memory.cpp": "a signal handler computes the page to map",
-            "vhost/split_virtqueue.cpp": "the guest's memory holds the structs of the ring",
+            "vhost/split_virtqueue.cpp": "guest memory holds the ring",
         }),
 )
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "vhost/protocol_error.h"
-#include "vhost/split_virtqueue.h"
+#include "vhost/virtqueue.h"
 
 #include <optional>
 #include <ostream>

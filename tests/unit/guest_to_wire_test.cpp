@@ -21,7 +21,8 @@ constexpr size_t shortest = header_bytes + ethernet_header_bytes;
 // Driver, ring and wire on one thread: a turn is over when turn() returns.
 class GuestToWireTest : public vhost::VirtqueueFixture {
 protected:
-    GuestToWireTest() : VirtqueueFixture({.size = 256, .features = bit(Feature::indirect_desc)}) {
+    GuestToWireTest()
+        : vhost::VirtqueueFixture({.size = 256, .features = bit(Feature::indirect_desc)}) {
         ring_->enable();
     }
 
@@ -67,7 +68,7 @@ protected:
     fakes::Wire wire_;
     std::unique_ptr<Ring> ring_ = Ring::create(wire_.tap_fd());
     DirectionCounters counters_;
-    GuestToWire path_{queue_, header_bytes, GuestToWire::Fate::send, counters_};
+    GuestToWire path_{*queue_, header_bytes, GuestToWire::Fate::send, counters_};
 };
 
 TEST_F(GuestToWireTest, NothingToSendMovesNothing) {
@@ -171,7 +172,7 @@ TEST_F(GuestToWireTest, FrameTheTapRefusesIsCountedAndTakenBack) {
 }
 
 TEST_F(GuestToWireTest, DisabledRingIsEmptiedWithoutSending) {
-    GuestToWire path(queue_, header_bytes, GuestToWire::Fate::discard, counters_);
+    GuestToWire path(*queue_, header_bytes, GuestToWire::Fate::discard, counters_);
     send(test_frame(1, 100));
     send(test_frame(2, 100));
     turn(path);
@@ -190,7 +191,7 @@ TEST_F(GuestToWireTest, FramesInFrontOfABrokenChainStillGo) {
     turn();
     expect_on_wire(good);
     expect_quiet_wire();
-    EXPECT_EQ(queue_.fault(), RingFault::head_out_of_range);
+    EXPECT_EQ(queue_->fault(), RingFault::head_out_of_range);
     EXPECT_EQ(taken_back(), 1u);
 }
 
@@ -205,16 +206,16 @@ TEST_F(GuestToWireTest, FramesOfMoreThanATurnsPartsAllGo) {
         for (uint16_t part = 0; part < parts; ++part) {
             *ram_.at(at + 2u * part) = sent.back()[part];
             const bool last = part + 1 == parts;
-            const fakes::DriverRing::Descriptor entry{.address = at + 2u * part,
-                                                      .length = 1,
-                                                      .flags = last ? uint16_t{0}
-                                                                    : fakes::DriverRing::next_flag,
-                                                      .next = static_cast<uint16_t>(part + 1)};
+            const fakes::SplitDriverRing::Descriptor entry{
+                .address = at + 2u * part,
+                .length = 1,
+                .flags = last ? uint16_t{0} : fakes::SplitDriverRing::next_flag,
+                .next = static_cast<uint16_t>(part + 1)};
             std::memcpy(ram_.at(table + 16u * part), &entry, sizeof entry);
         }
         driver_.table()[i] = {.address = table,
                               .length = 16 * parts,
-                              .flags = fakes::DriverRing::indirect_flag,
+                              .flags = fakes::SplitDriverRing::indirect_flag,
                               .next = 0};
         driver_.add_head(static_cast<uint16_t>(i));
     }

@@ -54,7 +54,7 @@ private:
         const auto lanes = pair_.stop();
         for (size_t ring = 0; ring < direction_count; ++ring) {
             if (lanes[ring]) {
-                session_.rings()[ring].base = lanes[ring]->queue.next_available();
+                session_.rings()[ring].base = lanes[ring]->queue->base();
             }
         }
     }
@@ -78,7 +78,7 @@ private:
             return std::nullopt;
         }
         return QueuePair::Lane{
-            .queue = vhost::SplitVirtqueue(control, session_.memory(), session_.features()),
+            .queue = vhost::Virtqueue::make(control, session_.memory(), session_.features()),
             .kick = control.kick.get(),
             .call = control.call.get()};
     }

@@ -123,7 +123,7 @@ TEST_P(QueuePairTest, RestartLosesAndRepeatsNothing) {
         for (const uint16_t ring : {uint16_t{0}, uint16_t{1}}) { // In the middle of it all.
             fakes::FrontEnd& front_end = station_.guest.front_end();
             auto& lane = ring == 0 ? station_.guest.receiver() : station_.guest.transmitter();
-            const uint16_t base = front_end.stop_ring(ring);
+            const uint32_t base = front_end.stop_ring(ring);
             lane.events = front_end.start_ring(ring, *lane.ring, base);
         }
         for (uint32_t i = 0; i < 20; ++i) {
@@ -140,7 +140,7 @@ TEST_P(QueuePairTest, RestartLosesAndRepeatsNothing) {
 
 TEST_P(QueuePairTest, BrokenTransmitRingLeavesTheOtherRunning) {
     auto& lane = station_.guest.transmitter();
-    lane.ring->add_head(lane.ring->size());
+    lane.split().add_head(lane.ring->size());
     station_.guest.kick(lane);
     EXPECT_TRUE(fakes::wait_readable(station_.host.attention()));
     EXPECT_EQ(station_.faults(Direction::guest_to_wire, RingFault::head_out_of_range), 1u);
@@ -153,7 +153,7 @@ TEST_P(QueuePairTest, BrokenTransmitRingLeavesTheOtherRunning) {
 
 TEST_P(QueuePairTest, BrokenReceiveRingLeavesTheOtherRunning) {
     auto& lane = station_.guest.receiver();
-    lane.ring->set_available_index(static_cast<uint16_t>(lane.ring->available_index() + 1000));
+    lane.split().set_available_index(static_cast<uint16_t>(lane.split().available_index() + 1000));
     station_.guest.kick(lane);
     station_.wire.send(test_frame(1, 100)); // Now the worker looks at the ring.
     EXPECT_TRUE(fakes::wait_readable(station_.host.attention()));
@@ -199,7 +199,7 @@ TEST_P(QueuePairTest, ReceiveChainsThatHoldNoFrameGoBackAtOnce) {
     std::optional<fakes::Used> used;
     EXPECT_TRUE(eventually([&] { return (used = lane.ring->next_used()).has_value(); }));
     ASSERT_TRUE(used);
-    EXPECT_EQ(used->head, head);
+    EXPECT_EQ(used->id, head);
     EXPECT_EQ(station.dropped(Direction::wire_to_guest, Drop::no_room_for_header), 1u);
 }
 
@@ -233,10 +233,10 @@ TEST_P(QueuePairTest, IdleWorkerSleeps) {
 
 TEST_P(QueuePairTest, WorkerWithABrokenRingSleepsWhateverTheGuestAdds) {
     auto& lane = station_.guest.transmitter();
-    lane.ring->add_head(lane.ring->size());
+    lane.split().add_head(lane.ring->size());
     station_.guest.kick(lane);
     ASSERT_TRUE(fakes::wait_readable(station_.host.attention()));
-    lane.ring->add_head(0);
+    lane.split().add_head(0);
     station_.guest.kick(lane);
     station_.wire.send(test_frame(1, 1000)); // The worker has been awake since.
     station_.expect_at_guest(1, 1000);

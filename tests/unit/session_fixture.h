@@ -1,10 +1,10 @@
 // A session that hears a front end through a real socket, one message at a time.
 #pragma once
 
-#include "tests/fakes/driver_ring.h"
 #include "tests/fakes/front_end.h"
 #include "tests/fakes/guest_ram.h"
 #include "tests/fakes/socket_pair.h"
+#include "tests/fakes/split_driver_ring.h"
 #include "tests/unit/fault_of.h"
 #include "tests/unit/open_fds.h"
 #include "vhost/connection.h"
@@ -97,7 +97,7 @@ protected:
         for (const Vring& ring : session_.rings()) {
             now.rings.push_back(fmt::format(
                 "size {} base {} table {:#x} kick {} call {} error {} started {} enabled {}",
-                ring.size, ring.base, ring.addresses ? ring.addresses->descriptors : 0,
+                ring.size, ring.base.value_or(0), ring.addresses ? ring.addresses->descriptors : 0,
                 ring.kick.get(), ring.call.get(), ring.error.get(), ring.started, ring.enabled));
         }
         return now;
@@ -119,7 +119,7 @@ protected:
     Session session_{{.features = offered, .queue_pairs = 2}};
 
     fakes::GuestRam ram_{1 << 20};
-    fakes::DriverRing ring_{ram_, 64, false};
+    fakes::SplitDriverRing ring_{ram_, 64, false};
     UniqueFd event_ = fakes::make_eventfd();
 };
 

@@ -12,7 +12,7 @@ protected:
 };
 
 TEST_P(Events, NothingPublishedCallsNobody) {
-    EXPECT_FALSE(queue_.publish());
+    EXPECT_FALSE(queue_->publish());
 }
 
 TEST_P(Events, FirstChainEverCalls) {
@@ -49,52 +49,52 @@ TEST_P(Events, BatchThatHoldsTheWantedChainCallsOnce) {
         add_one();
     }
     for (int i = 0; i < 3; ++i) {
-        queue_.complete(*peek(), 0);
+        queue_->complete(*peek(), 0);
     }
-    EXPECT_TRUE(queue_.publish());
-    EXPECT_FALSE(queue_.publish());
+    EXPECT_TRUE(queue_->publish());
+    EXPECT_FALSE(queue_->publish());
 }
 
 TEST_P(Events, KickIsWantedOnceAskedFor) {
-    EXPECT_EQ(queue_.available(), 0);
-    EXPECT_FALSE(queue_.enable_kicks());
+    EXPECT_EQ(waiting(), 0);
+    EXPECT_FALSE(queue_->enable_kicks());
     add_one();
     EXPECT_TRUE(driver_.kick_is_wanted());
 }
 
 TEST_P(Events, KickIsAskedForTimeAndAgain) {
     for (int i = 0; i < 6; ++i) {
-        EXPECT_EQ(queue_.available(), 0);
-        EXPECT_FALSE(queue_.enable_kicks());
+        EXPECT_EQ(waiting(), 0);
+        EXPECT_FALSE(queue_->enable_kicks());
         add_one();
         EXPECT_TRUE(driver_.kick_is_wanted()) << i;
-        queue_.disable_kicks();
+        queue_->disable_kicks();
         complete_one();
         driver_.next_used();
     }
 }
 
 TEST_P(Events, NoKickIsWantedWhileTheDeviceLooksItself) {
-    queue_.available();
-    queue_.enable_kicks();
+    waiting();
+    queue_->enable_kicks();
     add_one();
     driver_.kick_is_wanted(); // This one wakes the device.
-    queue_.disable_kicks();
+    queue_->disable_kicks();
     add_one();
     EXPECT_FALSE(driver_.kick_is_wanted());
 }
 
 // The chain came between the last look and the wish for a kick: nobody would ever tell.
 TEST_P(Events, ChainThatCameBeforeTheWishIsTold) {
-    EXPECT_EQ(queue_.available(), 0);
+    EXPECT_EQ(waiting(), 0);
     add_one();
-    EXPECT_TRUE(queue_.enable_kicks());
+    EXPECT_TRUE(queue_->enable_kicks());
 }
 
 TEST_P(Events, ChainsThatAreKnownAreNotNews) {
     add_one();
-    EXPECT_EQ(queue_.available(), 1);
-    EXPECT_FALSE(queue_.enable_kicks());
+    EXPECT_EQ(waiting(), 1);
+    EXPECT_FALSE(queue_->enable_kicks());
     add_one();
     EXPECT_TRUE(driver_.kick_is_wanted());
 }
@@ -126,9 +126,9 @@ TEST_F(EventIndices, QueueThatIsOpenedAgainCallsAtItsFirstChain) {
     driver_.next_used();
     Vring vring;
     vring.size = 8;
-    vring.base = queue_.next_available();
+    vring.base = queue_->base();
     vring.addresses = driver_.addresses(0);
-    queue_ = SplitVirtqueue(vring, memory_, bit(Feature::event_idx));
+    queue_ = Virtqueue::make(vring, memory_, bit(Feature::event_idx));
     add({writable(64)});
     EXPECT_TRUE(complete_one());
 }

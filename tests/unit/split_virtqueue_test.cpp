@@ -1,4 +1,4 @@
-#include "vhost/split_virtqueue.h"
+#include "vhost/virtqueue.h"
 
 #include "tests/unit/virtqueue_fixture.h"
 
@@ -9,7 +9,7 @@ namespace tapline::vhost {
 namespace {
 
 using fakes::Buffer;
-using Layout = fakes::DriverRing::Layout;
+using Layout = fakes::SplitDriverRing::Layout;
 
 size_t bytes_of(std::span<const iovec> parts) {
     size_t bytes = 0;
@@ -31,19 +31,19 @@ protected:
 };
 
 TEST_F(SplitVirtqueueTest, EmptyRingHasNothing) {
-    EXPECT_EQ(queue_.available(), 0);
-    EXPECT_EQ(queue_.size(), 8);
-    EXPECT_EQ(queue_.fault(), RingFault::none);
+    EXPECT_EQ(waiting(), 0);
+    EXPECT_EQ(queue_->size(), 8);
+    EXPECT_EQ(queue_->fault(), RingFault::none);
     EXPECT_FALSE(driver_.next_used());
 }
 
 TEST_F(SplitVirtqueueTest, OneBufferIsOnePart) {
     const Buffer sent = readable(100);
     const uint16_t head = add({sent});
-    ASSERT_EQ(queue_.available(), 1);
+    ASSERT_EQ(waiting(), 1);
     const auto chain = peek();
     ASSERT_TRUE(chain);
-    EXPECT_EQ(chain->head, head);
+    EXPECT_EQ(chain->id, head);
     ASSERT_EQ(chain->readable.size(), 1u);
     EXPECT_TRUE(same(chain->readable[0], sent));
     EXPECT_TRUE(chain->writable.empty());
@@ -126,11 +126,11 @@ TEST_F(SplitVirtqueueTest, IndirectTableMayHaveMoreEntriesThanTheRing) {
 TEST_F(SplitVirtqueueTest, IndirectTableMayLieAtAnOddAddress) {
     const Buffer sent = readable(10);
     const uint64_t at = ram_.allocate(64) + 1;
-    const fakes::DriverRing::Descriptor entry{
+    const fakes::SplitDriverRing::Descriptor entry{
         .address = sent.address, .length = sent.length, .flags = 0, .next = 0};
     std::memcpy(ram_.at(at), &entry, sizeof entry);
     driver_.table()[0] = {
-        .address = at, .length = 16, .flags = fakes::DriverRing::indirect_flag, .next = 0};
+        .address = at, .length = 16, .flags = fakes::SplitDriverRing::indirect_flag, .next = 0};
     driver_.add_head(0);
     const auto chain = peek();
     ASSERT_TRUE(chain);
@@ -143,12 +143,12 @@ TEST_F(SplitVirtqueueTest, IndirectTableMayFollowDirectParts) {
     const uint16_t indirect = add({second}, Layout::indirect);
     driver_.table()[7] = {.address = first.address,
                           .length = first.length,
-                          .flags = fakes::DriverRing::next_flag,
+                          .flags = fakes::SplitDriverRing::next_flag,
                           .next = indirect};
     driver_.add_head(7);
     const auto chain = peek(1);
     ASSERT_TRUE(chain);
-    EXPECT_EQ(chain->head, 7);
+    EXPECT_EQ(chain->id, 7);
     ASSERT_EQ(chain->readable.size(), 2u);
     EXPECT_TRUE(same(chain->readable[1], second));
 }
@@ -156,10 +156,10 @@ TEST_F(SplitVirtqueueTest, IndirectTableMayFollowDirectParts) {
 TEST_F(SplitVirtqueueTest, LookingAheadTakesNothing) {
     const uint16_t first = add({readable(10)});
     const uint16_t second = add({readable(20)});
-    EXPECT_EQ(peek(1)->head, second);
-    EXPECT_EQ(peek(0)->head, first);
-    EXPECT_EQ(queue_.available(), 2);
-    EXPECT_EQ(queue_.next_available(), 0);
+    EXPECT_EQ(peek(1)->id, second);
+    EXPECT_EQ(peek(0)->id, first);
+    EXPECT_EQ(waiting(), 2);
+    EXPECT_EQ(queue_->base(), 0);
 }
 
 TEST_F(SplitVirtqueueTest, ChainsOfOneListStayValidTogether) {
@@ -167,10 +167,9 @@ TEST_F(SplitVirtqueueTest, ChainsOfOneListStayValidTogether) {
     const Buffer second = readable(20);
     add({first});
     add({second});
-    ASSERT_EQ(queue_.available(), 2);
     std::array<Chain, 2> chains{};
-    ASSERT_TRUE(queue_.peek(0, parts_, chains[0]));
-    ASSERT_TRUE(queue_.peek(1, parts_, chains[1]));
+    ASSERT_TRUE(queue_->peek(parts_, chains[0]));
+    ASSERT_TRUE(queue_->peek(parts_, chains[1]));
     EXPECT_TRUE(same(chains[0].readable[0], first));
     EXPECT_TRUE(same(chains[1].readable[0], second));
 }
@@ -179,10 +178,9 @@ TEST_F(SplitVirtqueueTest, ChainsThatAreNeighboursInMemoryStayApart) {
     const uint64_t at = ram_.allocate(200);
     add({{at, 100, false}});
     add({{at + 100, 100, false}});
-    ASSERT_EQ(queue_.available(), 2);
     std::array<Chain, 2> chains{};
-    ASSERT_TRUE(queue_.peek(0, parts_, chains[0]));
-    ASSERT_TRUE(queue_.peek(1, parts_, chains[1]));
+    ASSERT_TRUE(queue_->peek(parts_, chains[0]));
+    ASSERT_TRUE(queue_->peek(parts_, chains[1]));
     EXPECT_EQ(bytes_of(chains[0].readable), 100u);
     EXPECT_EQ(bytes_of(chains[1].readable), 100u);
 }
@@ -191,14 +189,14 @@ TEST_F(SplitVirtqueueTest, WhatIsCompleteIsSeenOnlyOncePublished) {
     const uint16_t head = add({writable(100)});
     const auto chain = peek();
     ASSERT_TRUE(chain);
-    queue_.complete(*chain, 42);
+    queue_->complete(*chain, 42);
     EXPECT_FALSE(driver_.next_used());
-    queue_.publish();
+    queue_->publish();
     const auto used = driver_.next_used();
     ASSERT_TRUE(used);
-    EXPECT_EQ(used->head, head);
+    EXPECT_EQ(used->id, head);
     EXPECT_EQ(used->length, 42u);
-    EXPECT_EQ(queue_.next_available(), 1);
+    EXPECT_EQ(queue_->base(), 1);
     EXPECT_FALSE(driver_.next_used());
 }
 
@@ -210,14 +208,14 @@ protected:
 TEST_F(WrappingIndices, GoOnAtZero) {
     for (uint32_t i = 0; i < 10; ++i) {
         const uint16_t head = add({writable(64)});
-        ASSERT_EQ(queue_.available(), 1);
+        ASSERT_EQ(waiting(), 1);
         complete_one(i);
         const auto used = driver_.next_used();
         ASSERT_TRUE(used);
-        EXPECT_EQ(used->head, head);
+        EXPECT_EQ(used->id, head);
         EXPECT_EQ(used->length, i);
     }
-    EXPECT_EQ(queue_.next_available(), 7);
+    EXPECT_EQ(queue_->base(), 7);
 }
 
 TEST_F(WrappingIndices, FullRingAcrossTheWrapIsFullAndNotBroken) {
@@ -225,12 +223,12 @@ TEST_F(WrappingIndices, FullRingAcrossTheWrapIsFullAndNotBroken) {
     for (int i = 0; i < 4; ++i) {
         heads.push_back(add({writable(64)}));
     }
-    EXPECT_EQ(queue_.available(), 4);
+    EXPECT_EQ(waiting(), 4);
     for (const uint16_t head : heads) {
         complete_one();
-        EXPECT_EQ(driver_.next_used()->head, head);
+        EXPECT_EQ(driver_.next_used()->id, head);
     }
-    EXPECT_EQ(queue_.fault(), RingFault::none);
+    EXPECT_EQ(queue_->fault(), RingFault::none);
 }
 
 TEST_F(WrappingIndices, AnotherQueueGoesOnWhereOneStopped) {
@@ -238,16 +236,16 @@ TEST_F(WrappingIndices, AnotherQueueGoesOnWhereOneStopped) {
     const uint16_t second = add({writable(64)});
     complete_one();
     const Vring vring{.size = 4,
-                      .base = queue_.next_available(),
+                      .base = queue_->base(),
                       .addresses = driver_.addresses(0),
                       .kick = {},
                       .call = {},
                       .error = {}};
-    queue_ = SplitVirtqueue(vring, memory_, 0);
-    EXPECT_EQ(queue_.available(), 1);
+    queue_ = Virtqueue::make(vring, memory_, 0);
+    EXPECT_EQ(waiting(), 1);
     complete_one();
-    EXPECT_EQ(driver_.next_used()->head, first);
-    EXPECT_EQ(driver_.next_used()->head, second);
+    EXPECT_EQ(driver_.next_used()->id, first);
+    EXPECT_EQ(driver_.next_used()->id, second);
     EXPECT_FALSE(driver_.next_used());
 }
 
@@ -258,7 +256,7 @@ protected:
         vring.size = 8;
         vring.addresses = driver_.addresses(0);
         change(vring);
-        return fault_of([&] { SplitVirtqueue(vring, memory_, bit(Feature::event_idx)); });
+        return fault_of([&] { Virtqueue::make(vring, memory_, bit(Feature::event_idx)); });
     }
 };
 
@@ -311,20 +309,24 @@ TEST_F(RingPlaces, OfAnEmptyMemoryTableAreRefused) {
 }
 
 TEST_F(RingPlaces, HoldTheLargestRing) {
-    fakes::DriverRing large(ram_, 32768, true);
+    fakes::SplitDriverRing large(ram_, 32768, true);
     const Vring vring{.size = 32768,
                       .base = 0,
                       .addresses = large.addresses(0),
                       .kick = {},
                       .call = {},
                       .error = {}};
-    SplitVirtqueue queue(vring, memory_, bit(Feature::event_idx));
+    queue_ = Virtqueue::make(vring, memory_, bit(Feature::event_idx));
     const Buffer sent = readable(10);
     for (int i = 0; i < 32768; ++i) {
         ASSERT_TRUE(large.add(std::span(&sent, 1)));
     }
-    EXPECT_EQ(queue.size(), 32768);
-    EXPECT_EQ(queue.available(), 32768);
+    EXPECT_EQ(queue_->size(), 32768);
+    for (int i = 0; i < 32768; ++i) {
+        complete_one();
+        ASSERT_TRUE(large.next_used());
+    }
+    EXPECT_FALSE(peek());
 }
 
 } // namespace

@@ -1,11 +1,12 @@
-// A split virtqueue and the driver on its other side.
+// A virtqueue and the driver on its other side.
 #pragma once
 
-#include "tests/fakes/driver_ring.h"
 #include "tests/fakes/guest_ram.h"
+#include "tests/fakes/packed_driver_ring.h"
+#include "tests/fakes/split_driver_ring.h"
 #include "tests/unit/fault_of.h"
 #include "vhost/features.h"
-#include "vhost/split_virtqueue.h"
+#include "vhost/virtqueue.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -30,20 +31,30 @@ struct VirtqueueOptions {
     uint16_t start = 0;
 };
 
-class VirtqueueFixture : public testing::Test {
+inline fakes::SplitDriverRing make_driver(fakes::GuestRam& ram, const VirtqueueOptions& options,
+                                          const fakes::SplitDriverRing*) {
+    return {ram, options.size, has(options.features, Feature::event_idx), options.start};
+}
+
+inline fakes::PackedDriverRing make_driver(fakes::GuestRam& ram, const VirtqueueOptions& options,
+                                           const fakes::PackedDriverRing*) {
+    return {ram, options.size, has(options.features, Feature::event_idx)};
+}
+
+template <typename Driver> class VirtqueueWith : public testing::Test {
 protected:
-    explicit VirtqueueFixture(const VirtqueueOptions& options = {})
-        : driver_(ram_, options.size, has(options.features, Feature::event_idx), options.start),
+    explicit VirtqueueWith(const VirtqueueOptions& options = {})
+        : driver_(make_driver(ram_, options, static_cast<const Driver*>(nullptr))),
           queue_(open(options)) {}
 
-    SplitVirtqueue open(const VirtqueueOptions& options) {
+    std::unique_ptr<Virtqueue> open(const VirtqueueOptions& options) {
         const Vring vring{.size = options.size,
-                          .base = options.start,
+                          .base = driver_.first_base(),
                           .addresses = driver_.addresses(0),
                           .kick = {},
                           .call = {},
                           .error = {}};
-        return {vring, memory_, options.features};
+        return Virtqueue::make(vring, memory_, options.features);
     }
 
     fakes::Buffer buffer(uint32_t length, bool writable) {
@@ -58,28 +69,43 @@ protected:
     }
 
     // The next chain as the device sees it; its parts go with the next call.
-    std::optional<Chain> peek(uint16_t ahead = 0) {
+    std::optional<Chain> peek(unsigned ahead = 0) {
+        queue_->rewind();
         parts_.clear();
         Chain chain{};
-        if (queue_.available() <= ahead || !queue_.peek(ahead, parts_, chain)) {
-            return std::nullopt;
+        for (unsigned i = 0; i <= ahead; ++i) {
+            if (!queue_->peek(parts_, chain)) {
+                return std::nullopt;
+            }
         }
         return chain;
+    }
+
+    // The chains that can be taken, or could before one of them broke the queue.
+    unsigned waiting() {
+        unsigned count = 0;
+        while (peek(count)) {
+            ++count;
+        }
+        return count;
     }
 
     // Takes the next chain and gives it back. True: the driver wants a call.
     bool complete_one(uint32_t written = 0) {
         const auto chain = peek();
         EXPECT_TRUE(chain);
-        queue_.complete(*chain, written);
-        return queue_.publish();
+        queue_->complete(*chain, written);
+        return queue_->publish();
     }
 
     fakes::GuestRam ram_{4 << 20};
-    fakes::DriverRing driver_;
+    Driver driver_;
     std::shared_ptr<const GuestMemory> memory_ = map(ram_);
-    SplitVirtqueue queue_;
+    std::unique_ptr<Virtqueue> queue_;
     IovecList parts_{2 * chain_parts_max};
 };
+
+using VirtqueueFixture = VirtqueueWith<fakes::SplitDriverRing>;
+using PackedVirtqueueFixture = VirtqueueWith<fakes::PackedDriverRing>;
 
 } // namespace tapline::vhost

@@ -25,8 +25,9 @@ protected:
     static constexpr uint32_t buffer_bytes = 1536;
 
     explicit WireToGuestFixture(const WireToGuest::Format& format, uint16_t ring_size = 256)
-        : VirtqueueFixture({.size = ring_size, .features = bit(vhost::Feature::indirect_desc)}),
-          path_(queue_, format, held_, counters_) {
+        : vhost::VirtqueueFixture(
+              {.size = ring_size, .features = bit(vhost::Feature::indirect_desc)}),
+          path_(*queue_, format, held_, counters_) {
         ring_->enable();
     }
 
@@ -58,13 +59,13 @@ protected:
             return std::nullopt;
         }
         Frame bytes;
-        for (const fakes::Buffer& buffer : buffers_.at(used->head)) {
+        for (const fakes::Buffer& buffer : buffers_.at(used->id)) {
             const auto part = ram_.at(buffer.address, buffer.length);
             bytes.insert(bytes.end(), part.begin(), part.end());
         }
         EXPECT_LE(used->length, bytes.size());
         bytes.resize(used->length);
-        seen_.push_back(buffers_.at(used->head));
+        seen_.push_back(buffers_.at(used->id));
         return bytes;
     }
 

@@ -152,13 +152,14 @@ TEST_F(Mergeable, BrokenChainIsNeverWrittenTo) {
     const fakes::Buffer reserved = writable(4000);
     driver_.table()[200] = {.address = reserved.address,
                             .length = reserved.length,
-                            .flags = fakes::DriverRing::write_flag | fakes::DriverRing::next_flag,
+                            .flags = fakes::SplitDriverRing::write_flag |
+                                     fakes::SplitDriverRing::next_flag,
                             .next = 60000};
     driver_.add_head(200);
     wire_.send(Frame(3000, std::byte{0x55}));
     turn();
     EXPECT_EQ(*ram_.at(reserved.address), std::byte{0});
-    EXPECT_EQ(queue_.fault(), RingFault::next_out_of_range);
+    EXPECT_EQ(queue_->fault(), RingFault::next_out_of_range);
 }
 
 TEST_F(Mergeable, LongUselessChainsDoNotHideAGoodOne) {
@@ -168,16 +169,16 @@ TEST_F(Mergeable, LongUselessChainsDoNotHideAGoodOne) {
         const uint64_t table = ram_.allocate(16 * parts);
         for (uint16_t part = 0; part < parts; ++part) {
             const bool last = part + 1 == parts;
-            const fakes::DriverRing::Descriptor entry{.address = at + 2u * part,
-                                                      .length = 1,
-                                                      .flags = last ? uint16_t{0}
-                                                                    : fakes::DriverRing::next_flag,
-                                                      .next = static_cast<uint16_t>(part + 1)};
+            const fakes::SplitDriverRing::Descriptor entry{
+                .address = at + 2u * part,
+                .length = 1,
+                .flags = last ? uint16_t{0} : fakes::SplitDriverRing::next_flag,
+                .next = static_cast<uint16_t>(part + 1)};
             std::memcpy(ram_.at(table + 16u * part), &entry, sizeof entry);
         }
         driver_.table()[200 + i] = {.address = table,
                                     .length = 16 * parts,
-                                    .flags = fakes::DriverRing::indirect_flag,
+                                    .flags = fakes::SplitDriverRing::indirect_flag,
                                     .next = 0};
         driver_.add_head(static_cast<uint16_t>(200 + i));
     }
@@ -272,7 +273,7 @@ TEST_F(Mergeable, ChainsInFrontOfABrokenOneAreUsed) {
     expect_frame(test_frame(1, 100), 1);
     EXPECT_EQ(turn(), 0u);
     expect_no_frame();
-    EXPECT_EQ(queue_.fault(), RingFault::head_out_of_range);
+    EXPECT_EQ(queue_->fault(), RingFault::head_out_of_range);
 }
 
 class SmallMergeableRing : public Mergeable {

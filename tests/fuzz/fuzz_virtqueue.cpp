@@ -2,7 +2,8 @@
 // Input: the ring's size, features and base, then the memory.
 #include "tests/fuzz/ring_input.h"
 #include "vhost/features.h"
-#include "vhost/split_virtqueue.h"
+#include "vhost/protocol_error.h"
+#include "vhost/virtqueue.h"
 
 namespace tapline {
 namespace {
@@ -24,24 +25,25 @@ size_t bytes_of(std::span<const iovec> parts, const std::byte* memory) {
     return bytes;
 }
 
-void check(const vhost::Chain& chain, const vhost::SplitVirtqueue& queue, const std::byte* memory) {
-    require(chain.head < queue.size());
+void check(const vhost::Chain& chain, const vhost::Virtqueue& queue, const std::byte* memory) {
+    require(chain.slots > 0 && chain.slots <= queue.size());
     require(chain.readable.size() + chain.writable.size() <= vhost::chain_parts_max);
     require(bytes_of(chain.readable, memory) == chain.readable_bytes);
     require(bytes_of(chain.writable, memory) == chain.writable_bytes);
 }
 
-void drain(vhost::SplitVirtqueue& queue, const std::byte* memory) {
+void drain(vhost::Virtqueue& queue, const std::byte* memory) {
     vhost::IovecList parts(2 * vhost::chain_parts_max);
-    for (unsigned count = 0; count < chains_max && queue.available() > 0; ++count) {
-        require(queue.available() <= queue.size());
+    for (unsigned count = 0; count < chains_max; ++count) {
         parts.clear();
         vhost::Chain chain{};
-        if (!queue.peek(0, parts, chain)) {
-            require(queue.fault() != vhost::RingFault::none);
-            require(queue.available() == 0);
+        if (!queue.peek(parts, chain)) {
+            require(parts.size() == 0);
             return;
         }
+        queue.rewind();
+        vhost::Chain again{};
+        require(queue.peek(parts, again) && again.id == chain.id);
         check(chain, queue, memory);
         queue.complete(chain, 1);
         queue.publish();
@@ -61,9 +63,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto choice = input.number<uint8_t>();
     const auto base = input.number<uint16_t>();
     memory.fill(input.rest());
-    vhost::SplitVirtqueue queue(memory.ring(0, ring_size, base), mapped,
-                                ((choice & 1) != 0 ? bit(Feature::event_idx) : 0) |
-                                    ((choice & 2) != 0 ? bit(Feature::indirect_desc) : 0));
-    drain(queue, mapped->at_guest_address(0, 1));
+    const uint64_t features = ((choice & 1) != 0 ? bit(Feature::event_idx) : 0) |
+                              ((choice & 2) != 0 ? bit(Feature::indirect_desc) : 0) |
+                              ((choice & 4) != 0 ? bit(Feature::ring_packed) : 0);
+    try {
+        const auto queue =
+            vhost::Virtqueue::make(memory.ring(0, ring_size, base), mapped, features);
+        drain(*queue, mapped->at_guest_address(0, 1));
+    } catch (const vhost::ProtocolError&) {} // A packed ring's base that lies outside it.
     return 0;
 }

@@ -1,12 +1,10 @@
-#include "tests/fakes/driver_ring.h"
+#include "tests/fakes/split_driver_ring.h"
 
 #include <atomic>
 #include <cstring>
 
 namespace tapline::fakes {
 namespace {
-
-constexpr size_t indirect_entries_max = 64;
 
 uint16_t load(uint16_t& field) {
     return std::atomic_ref(field).load(std::memory_order_acquire);
@@ -22,10 +20,11 @@ void full_barrier() {
 
 } // namespace
 
-DriverRing::DriverRing(GuestRam& ram, uint16_t size, bool event_index, uint16_t start)
+SplitDriverRing::SplitDriverRing(GuestRam& ram, uint16_t size, bool event_index, uint16_t start)
     : ram_(ram),
       size_(size),
       event_index_(event_index),
+      start_(start),
       table_at_(ram.allocate(size_t{16} * size, 16)),
       available_at_(ram.allocate(6 + size_t{2} * size, 2)),
       used_at_(ram.allocate(6 + size_t{8} * size, 4)),
@@ -44,7 +43,7 @@ DriverRing::DriverRing(GuestRam& ram, uint16_t size, bool event_index, uint16_t 
     }
 }
 
-std::optional<uint16_t> DriverRing::add(std::span<const Buffer> chain, Layout layout) {
+std::optional<uint16_t> SplitDriverRing::add(std::span<const Buffer> chain, Layout layout) {
     const size_t needed = layout == Layout::indirect ? 1 : chain.size();
     if (free_.size() < needed) {
         return std::nullopt;
@@ -82,13 +81,13 @@ std::optional<uint16_t> DriverRing::add(std::span<const Buffer> chain, Layout la
     return head;
 }
 
-void DriverRing::add_head(uint16_t head) {
+void SplitDriverRing::add_head(uint16_t head) {
     const uint16_t index = available_[1];
     store(available_[2 + index % size_], head);
     store(available_[1], static_cast<uint16_t>(index + 1));
 }
 
-bool DriverRing::kick_is_wanted() {
+bool SplitDriverRing::kick_is_wanted() {
     full_barrier();
     const uint16_t index = available_[1];
     const uint16_t before = std::exchange(kicked_, index);
@@ -99,42 +98,42 @@ bool DriverRing::kick_is_wanted() {
     return static_cast<uint16_t>(index - event - 1) < static_cast<uint16_t>(index - before);
 }
 
-std::optional<Used> DriverRing::next_used() {
+std::optional<Used> SplitDriverRing::next_used() {
     if (load(used_[1]) == next_used_) {
         return std::nullopt;
     }
     Used used{};
     std::memcpy(&used, &used_[2 + 4 * (next_used_ % size_)], sizeof used);
     ++next_used_;
-    if (used.head < size_) {
-        free_.insert(free_.end(), chains_[used.head].rbegin(), chains_[used.head].rend());
-        chains_[used.head].clear();
+    if (used.id < size_) {
+        free_.insert(free_.end(), chains_[used.id].rbegin(), chains_[used.id].rend());
+        chains_[used.id].clear();
     }
     return used;
 }
 
-bool DriverRing::enable_calls() {
+bool SplitDriverRing::enable_calls() {
     store(available_[0], 0);
     store(available_[2 + size_], next_used_); // used_event
     full_barrier();
     return load(used_[1]) == next_used_;
 }
 
-void DriverRing::disable_calls() {
+void SplitDriverRing::disable_calls() {
     if (!event_index_) {
         store(available_[0], 1);
     }
 }
 
-uint16_t DriverRing::available_index() const {
+uint16_t SplitDriverRing::available_index() const {
     return available_[1];
 }
 
-void DriverRing::set_available_index(uint16_t index) {
+void SplitDriverRing::set_available_index(uint16_t index) {
     store(available_[1], index);
 }
 
-vhost::VringAddresses DriverRing::addresses(uint32_t index) const {
+vhost::VringAddresses SplitDriverRing::addresses(uint32_t index) const {
     return {.index = index,
             .flags = 0,
             .descriptors = ram_.user_address(table_at_),

@@ -1,0 +1,218 @@
+#include "vhost/packed_virtqueue.h"
+
+#include "vhost/chain_walk.h"
+#include "vhost/protocol_error.h"
+#include "vhost/ring_memory.h"
+
+#include <fmt/format.h>
+
+#include <cassert>
+#include <utility>
+
+namespace tapline::vhost {
+namespace {
+
+// Of descriptors
+constexpr uint16_t has_next = 1;
+constexpr uint16_t is_writable = 2; // In a used one: something was written.
+constexpr uint16_t is_indirect = 4;
+constexpr uint16_t available_bit = 1 << 7;
+constexpr uint16_t used_bit = 1 << 15;
+constexpr size_t indirect_entries_max = 65536; // As many as a split ring's.
+
+// Of event suppression
+constexpr uint16_t wants_all = 0;
+constexpr uint16_t wants_none = 1;
+constexpr uint16_t wants_position = 2;
+constexpr uint16_t wish_mask = 3;
+
+constexpr unsigned wrap_shift = 15;
+constexpr uint32_t first_lap = 1u << wrap_shift; // 2.8.1: wrap counters begin as 1.
+
+} // namespace
+
+PackedVirtqueue::Position PackedVirtqueue::Position::unpack(uint16_t packed) {
+    return {.index = static_cast<uint16_t>(packed & ~first_lap), .wrap = packed >> wrap_shift != 0};
+}
+
+uint16_t PackedVirtqueue::Position::pack() const {
+    return static_cast<uint16_t>(index | (wrap ? first_lap : 0));
+}
+
+// The driver area and the device area come in the messages' fields for available and used ring.
+PackedVirtqueue::PackedVirtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory,
+                                 uint64_t features)
+    : Virtqueue(vring, std::move(memory), features),
+      next_(Position::unpack(static_cast<uint16_t>(vring.base.value_or(first_lap)))),
+      cursor_(next_),
+      published_(next_) {
+    if (next_.index >= size_) {
+        throw ProtocolError(ProtocolFault::ring_index,
+                            fmt::format("base {} of a ring of {}", next_.index, size_));
+    }
+    const VringAddresses& at = *vring.addresses;
+    const auto [ring, driver_event, device_event] =
+        locate(*memory_, {{{"the descriptor ring", at.descriptors, sizeof(Descriptor) * size_, 16},
+                           {"the driver area", at.available, sizeof(EventSuppression), 4},
+                           {"the device area", at.used, sizeof(EventSuppression), 4}}});
+    ring_ = reinterpret_cast<Descriptor*>(ring);
+    driver_event_ = reinterpret_cast<const EventSuppression*>(driver_event);
+    device_event_ = reinterpret_cast<EventSuppression*>(device_event);
+}
+
+PackedVirtqueue::Position PackedVirtqueue::advanced(Position from, uint16_t slots) const noexcept {
+    const unsigned index = unsigned{from.index} + slots;
+    if (index < size_) {
+        return {.index = static_cast<uint16_t>(index), .wrap = from.wrap};
+    }
+    return {.index = static_cast<uint16_t>(index - size_), .wrap = !from.wrap};
+}
+
+// 2.8.1. Pairs with the driver's write barrier between a chain and the flags of its head.
+bool PackedVirtqueue::is_available(Position at) const noexcept {
+    const uint16_t flags = load_index(ring_[at.index].flags, std::memory_order_acquire);
+    return ((flags & available_bit) != 0) == at.wrap && ((flags & used_bit) != 0) != at.wrap;
+}
+
+bool PackedVirtqueue::peek(IovecList& parts, Chain& chain) noexcept {
+    assert(parts.room() >= chain_parts_max);
+    if (fault_ != RingFault::none || peeked_ == size_ || !is_available(cursor_)) {
+        return false;
+    }
+    ChainWalk walk(*memory_, parts);
+    uint16_t slots = 0;
+    uint16_t id = 0;
+    if (const RingFault fault = follow(walk, slots, id); fault != RingFault::none) {
+        walk.undo();
+        return breaks(fault);
+    }
+    walk.finish(id, slots, chain);
+    cursor_ = advanced(cursor_, slots);
+    peeked_ = static_cast<uint16_t>(peeked_ + slots);
+    return true;
+}
+
+RingFault PackedVirtqueue::follow(ChainWalk& walk, uint16_t& slots, uint16_t& id) noexcept {
+    uint16_t flags = 0;
+    Position at = cursor_;
+    do {
+        if (peeked_ + slots == size_) {
+            return RingFault::chain_too_long;
+        }
+        const Descriptor descriptor = load(&ring_[at.index]);
+        flags = Le16::from_stored(descriptor.flags);
+        RingFault fault = RingFault::none;
+        if ((flags & is_indirect) == 0) {
+            fault = walk.append(descriptor.address, descriptor.length, (flags & is_writable) != 0);
+        } else if (indirect_ && (flags & has_next) == 0) {
+            fault = follow_indirect(walk, descriptor);
+        } else {
+            fault = RingFault::indirect_table;
+        }
+        if (fault != RingFault::none) {
+            return fault;
+        }
+        ++slots;
+        id = descriptor.id; // 2.8.6: only the last one's counts.
+        at = advanced(at, 1);
+    } while ((flags & has_next) != 0);
+    return RingFault::none;
+}
+
+// 2.8.7: the entries follow each other, and of their flags only the direction counts.
+RingFault PackedVirtqueue::follow_indirect(ChainWalk& walk, const Descriptor& descriptor) noexcept {
+    const uint32_t bytes = descriptor.length;
+    const std::byte* table = memory_->at_guest_address(descriptor.address, bytes);
+    if (table == nullptr || bytes == 0 || bytes % sizeof(Descriptor) != 0) {
+        return RingFault::indirect_table;
+    }
+    const auto* entries = reinterpret_cast<const Descriptor*>(table);
+    const size_t count = bytes / sizeof(Descriptor);
+    if (count > indirect_entries_max) {
+        return RingFault::chain_too_long;
+    }
+    for (size_t i = 0; i < count; ++i) {
+        const Descriptor entry = load(&entries[i]);
+        const uint16_t flags = Le16::from_stored(entry.flags);
+        if ((flags & is_indirect) != 0) {
+            return RingFault::indirect_table;
+        }
+        if (const RingFault fault =
+                walk.append(entry.address, entry.length, (flags & is_writable) != 0);
+            fault != RingFault::none) {
+            return fault;
+        }
+    }
+    return RingFault::none;
+}
+
+void PackedVirtqueue::rewind() noexcept {
+    cursor_ = next_;
+    peeked_ = 0;
+}
+
+// 2.8.6.1: one used descriptor a chain, at its first slot.
+void PackedVirtqueue::complete(const Chain& chain, uint32_t written) noexcept {
+    Descriptor& slot = ring_[next_.index];
+    slot.length = written;
+    slot.id = chain.id;
+    const auto flags = static_cast<uint16_t>((written > 0 ? is_writable : 0) |
+                                             (next_.wrap ? available_bit | used_bit : 0));
+    if (unpublished_ == 0) {
+        first_flags_ = flags;
+    } else {
+        store_index(slot.flags, flags, std::memory_order_release);
+    }
+    next_ = advanced(next_, chain.slots);
+    peeked_ = static_cast<uint16_t>(peeked_ - chain.slots);
+    unpublished_ = static_cast<uint16_t>(unpublished_ + chain.slots);
+}
+
+bool PackedVirtqueue::publish() noexcept {
+    if (unpublished_ == 0) {
+        return false;
+    }
+    const Position begin = std::exchange(published_, next_);
+    const uint16_t moved = std::exchange(unpublished_, uint16_t{0});
+    // The driver takes no descriptor before this one. Pairs with its read barrier.
+    store_index(ring_[begin.index].flags, first_flags_, std::memory_order_release);
+    // 2.8.21.3.1: the descriptors before the question whether to call; pairs with the driver's full
+    // barrier between its wish for a call and its last look at the ring.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const EventSuppression wish = load(driver_event_);
+    const unsigned kind = Le16::from_stored(wish.flags) & wish_mask;
+    if (std::exchange(call_undecided_, false) || kind == wants_all) {
+        return true;
+    }
+    if (kind != wants_position || !event_index_) {
+        return kind != wants_none;
+    }
+    const Position wanted = Position::unpack(Le16::from_stored(wish.position));
+    const int lap = wanted.wrap == begin.wrap ? 0 : size_;
+    const int ahead = wanted.index + lap - begin.index;
+    return ahead >= 0 && ahead < moved;
+}
+
+bool PackedVirtqueue::enable_kicks() noexcept {
+    if (fault_ != RingFault::none) {
+        return false;
+    }
+    store_index(device_event_->position, cursor_.pack(), std::memory_order_relaxed);
+    store_index(device_event_->flags, event_index_ ? wants_position : wants_all,
+                std::memory_order_release);
+    // The wish before the last look; pairs with the driver's full barrier between a chain and its
+    // look at the wish.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return peeked_ < size_ && is_available(cursor_);
+}
+
+void PackedVirtqueue::disable_kicks() noexcept {
+    store_index(device_event_->flags, wants_none, std::memory_order_relaxed);
+}
+
+// The available and the used position are one (vhost-user.rst, "Vring base for packed").
+uint32_t PackedVirtqueue::base() const noexcept {
+    return uint32_t{next_.pack()} << 16 | next_.pack();
+}
+
+} // namespace tapline::vhost

@@ -1,0 +1,95 @@
+// The device side of one virtqueue, split or packed. Chains are taken and returned in the order
+// the driver made them available, so one position tells all of the state.
+//
+// The guest may rewrite any of this memory at any time: each field is loaded once into a local,
+// the local is checked, the local is used. Used by one thread at a time.
+#pragma once
+
+#include "vhost/guest_memory.h"
+#include "vhost/iovec_list.h"
+#include "vhost/vring.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace tapline::vhost {
+
+// Why a queue takes no more chains: the driver broke the ring's rules and nothing behind it can
+// be trusted. Until the driver resets the queue it stays as it is.
+enum class RingFault : uint8_t {
+    none,
+    available_index, // Moved further than the ring is long.
+    head_out_of_range,
+    next_out_of_range,
+    chain_too_long, // A loop, or more parts than one system call takes.
+    descriptor_outside_memory,
+    indirect_table, // Not negotiated, nested, empty, ragged or outside memory.
+    readable_after_writable,
+};
+constexpr size_t ring_fault_count = static_cast<size_t>(RingFault::readable_after_writable) + 1;
+const char* to_text(RingFault fault);
+
+struct Chain {
+    uint16_t id;               // What the driver knows it by.
+    uint16_t slots;            // Places it takes in the ring.
+    std::span<iovec> readable; // What the driver sends; valid until the list is cleared.
+    std::span<iovec> writable; // Where it wants to receive.
+    size_t readable_bytes;
+    size_t writable_bytes;
+};
+
+// Parts one chain may have: what one readv or writev takes (UIO_MAXIOV).
+constexpr size_t chain_parts_max = 1024;
+
+class Virtqueue {
+public:
+    // In the layout the features ask for. Throws ProtocolError unless the ring's parts are aligned
+    // and lie apart in guest memory.
+    static std::unique_ptr<Virtqueue>
+    make(const Vring& vring, std::shared_ptr<const GuestMemory> memory, uint64_t features);
+    virtual ~Virtqueue() = default;
+    Virtqueue(const Virtqueue&) = delete;
+    Virtqueue& operator=(const Virtqueue&) = delete;
+
+    // The next chain, left in the ring; its parts are added to parts, which need room for
+    // chain_parts_max. False: none is available, or the queue is broken.
+    virtual bool peek(IovecList& parts, Chain& chain) noexcept = 0;
+    // peek() begins again with the first chain that is not complete.
+    virtual void rewind() noexcept = 0;
+
+    // Takes the next chain off and gives it back with so many bytes written, unseen by the driver
+    // until publish(). Works on what peek() returned, in its order.
+    virtual void complete(const Chain& chain, uint32_t written) noexcept = 0;
+
+    // Shows the driver all that is complete. True: it wants to be called.
+    virtual bool publish() noexcept = 0;
+
+    // Asks for a kick at the chain behind those that peek() returned. True: it is there already,
+    // so there may be no kick.
+    virtual bool enable_kicks() noexcept = 0;
+    virtual void disable_kicks() noexcept = 0;
+
+    // Where another queue on the same ring goes on, as SET_VRING_BASE takes it.
+    virtual uint32_t base() const noexcept = 0;
+
+    uint16_t size() const { return size_; }
+    RingFault fault() const { return fault_; }
+
+protected:
+    Virtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory, uint64_t features);
+
+    bool breaks(RingFault fault) noexcept {
+        fault_ = fault;
+        return false;
+    }
+
+    const std::shared_ptr<const GuestMemory> memory_;
+    const uint16_t size_;
+    const bool event_index_;
+    const bool indirect_;
+    RingFault fault_ = RingFault::none;
+};
+
+} // namespace tapline::vhost

@@ -37,17 +37,19 @@ void Loop::run() noexcept {
     arm();
     while (!stopping_) {
         const unsigned taken = guest_to_wire_ ? guest_to_wire_->collect(ring_) : 0;
-        const unsigned offered = wire_to_guest_ && tap_readable_ ? wire_to_guest_->offer(ring_) : 0;
+        const bool read = wire_to_guest_ && (tap_readable_ || looking_);
+        const unsigned offered = read ? wire_to_guest_->offer(ring_) : 0;
         const auto limit = time_to_hold();
         note_faults();
         watch_tap();
-        if (taken + offered > 0) {
+        if (taken + offered > 0 || looking_) {
             ring_.submit();
         } else {
             sleep(limit);
         }
         reap();
-        publish();
+        const bool given = publish();
+        looking_ = spin_.pays(taken > 0 || given);
     }
     ring_.submit(); // The last calls.
 }
@@ -64,7 +66,7 @@ void Loop::arm() noexcept {
 
 // An empty tap queue is watched from the next enter on, be it one to sleep or to send.
 void Loop::watch_tap() noexcept {
-    if (wire_to_guest_ && !tap_readable_ && !tap_polled_) {
+    if (wire_to_guest_ && !tap_readable_ && !looking_ && !tap_polled_) {
         ring_.poll_tap();
         tap_polled_ = true;
     }
@@ -124,7 +126,8 @@ void Loop::reap() noexcept {
     });
 }
 
-void Loop::publish() noexcept {
+bool Loop::publish() noexcept {
+    bool given = false;
     if (guest_to_wire_ && guest_to_wire_->publish()) {
         call(Direction::guest_to_wire);
     }
@@ -132,8 +135,10 @@ void Loop::publish() noexcept {
         if (wire_to_guest_->publish()) {
             call(Direction::wire_to_guest);
         }
-        tap_readable_ = tap_readable_ && !wire_to_guest_->tap_is_empty();
+        given = wire_to_guest_->gave_frames();
+        tap_readable_ = (tap_readable_ || given) && !wire_to_guest_->tap_is_empty();
     }
+    return given;
 }
 
 // The write rides on the next enter. One that is still under way may come before what was just

@@ -6,6 +6,7 @@
 #include "iouring/guest_to_wire.h"
 #include "iouring/queue_pair.h"
 #include "iouring/ring.h"
+#include "iouring/spin.h"
 #include "iouring/wire_to_guest.h"
 
 #include <array>
@@ -36,7 +37,7 @@ private:
     void watch_tap() noexcept;
     void sleep(std::optional<std::chrono::milliseconds> limit) noexcept;
     void reap() noexcept;
-    void publish() noexcept;
+    bool publish() noexcept; // Whether the guest was given frames.
     void call(Direction direction) noexcept;
     void called(Direction direction) noexcept;
     void note_faults() noexcept;
@@ -55,6 +56,8 @@ private:
     std::array<bool, direction_count> fault_noted_{};
     std::optional<std::chrono::steady_clock::time_point> held_since_;
     uint64_t held_behind_ = 0; // Frames the guest had been given by then.
+    Spin<> spin_;
+    bool looking_ = false; // The tap queue is read each turn and not watched.
     bool tap_readable_ = false;
     bool tap_polled_ = false;
     bool stopping_ = false;

@@ -116,6 +116,7 @@ void WireToGuest::completed(uint16_t slot, int32_t result) noexcept {
 }
 
 bool WireToGuest::publish() noexcept {
+    gave_frames_ = false;
     tap_is_empty_ = false;
     for (uint16_t slot = 0; slot < read_count_; ++slot) {
         place(reads_[slot], slot);
@@ -156,6 +157,7 @@ void WireToGuest::place(const Read& read, uint16_t slot) noexcept {
 }
 
 void WireToGuest::complete(std::span<const vhost::Chain> chains, size_t bytes) noexcept {
+    gave_frames_ = true;
     counters_.frames.add(1);
     counters_.bytes.add(bytes - format_.header_bytes);
     uint16_t buffers = 0;

@@ -37,6 +37,8 @@ public:
     // After submit: gives the guest what the reads brought. True: the driver wants a call.
     bool publish() noexcept;
 
+    // The last turn gave the guest one frame at least.
+    bool gave_frames() const { return gave_frames_; }
     // A read of the last turn found no frame: the tap queue is empty.
     bool tap_is_empty() const { return tap_is_empty_; }
     // A frame waits for the guest to make more chains available.
@@ -74,6 +76,7 @@ private:
     unsigned put_back_ = 0;    // Chains of this turn that can hold no frame.
     uint16_t chains_done_ = 0; // Of chains_, in this turn.
 
+    bool gave_frames_ = false;
     bool tap_is_empty_ = false;
     uint16_t reads_wanted_ = 1;   // As many as recent turns filled.
     uint16_t small_in_a_row_ = 0; // Frames that one chain held, while frames are large.

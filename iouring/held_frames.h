@@ -1,9 +1,7 @@
-// Room for one whole frame behind each read of a turn. A frame that does not fit where it was
-// read to ends here, and is held until the guest has buffers for it, in order. Outlives the
-// worker: a ring that is reconfigured loses nothing.
+// Room for one whole frame each read of a turn. Frames are read there and copied to the guest, and
+// those it has no buffers for are held, in order. Outlives the worker: a ring that is reconfigured
+// loses nothing.
 #pragma once
-
-#include "iouring/ring.h"
 
 #include <array>
 #include <cstddef>
@@ -17,6 +15,8 @@ namespace tapline {
 // virtio header in front.
 constexpr size_t frame_bytes_max = 65550 + 12 + 8;
 
+constexpr unsigned reads_per_turn_max = 32; // 16 to 64 measure the same.
+
 class HeldFrames {
 public:
     struct Frame {
@@ -24,18 +24,15 @@ public:
         size_t bytes; // With the virtio header.
     };
 
-    // Pages of it are only made when a frame first lies on them.
-    HeldFrames() : memory_(new std::byte[frames_per_turn_max * frame_bytes_max]) {}
+    HeldFrames() : memory_(new std::byte[memory_bytes]) {}
 
+    std::span<std::byte> memory() const { return {memory_.get(), memory_bytes}; }
     std::span<std::byte> slot(uint16_t number) const {
-        return {memory_.get() + number * frame_bytes_max, frame_bytes_max};
+        return {memory_.get() + number * stride, frame_bytes_max};
     }
 
     bool empty() const { return first_ == end_; }
     const Frame& front() const { return frames_[first_]; }
-    std::span<const std::byte> front_bytes() const {
-        return slot(front().slot).first(front().bytes);
-    }
     void push(const Frame& frame) { frames_[end_++] = frame; }
     void pop() {
         if (++first_ == end_) {
@@ -45,8 +42,13 @@ public:
     void clear() { first_ = end_ = 0; }
 
 private:
+    // Whole cache lines, and no multiple of a page: else all frames would begin in the same sets.
+    static constexpr size_t stride = 1025 * 64;
+    static_assert(stride >= frame_bytes_max);
+    static constexpr size_t memory_bytes = reads_per_turn_max * stride;
+
     std::unique_ptr<std::byte[]> memory_;
-    std::array<Frame, frames_per_turn_max> frames_{};
+    std::array<Frame, reads_per_turn_max> frames_{};
     unsigned first_ = 0;
     unsigned end_ = 0; // No frame is pushed while an earlier turn's is held.
 };

@@ -49,7 +49,9 @@ void Loop::run() noexcept {
         }
         reap();
         const bool given = publish();
-        looking_ = spin_.pays(taken > 0 || given);
+        looking_ = spin_.pays(given       ? Spin<>::Work::given
+                              : taken > 0 ? Spin<>::Work::taken
+                                          : Spin<>::Work::none);
     }
     ring_.submit(); // The last calls.
 }

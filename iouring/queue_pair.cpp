@@ -44,7 +44,7 @@ QueuePair::QueuePair(int tap_fd, int attention)
 
 void QueuePair::start(Plan plan) {
     plan_ = std::move(plan);
-    ring_ = Ring::create(tap_fd_);
+    ring_ = Ring::create(tap_fd_, held_.memory());
     const BlockedSignals blocked;
     try {
         auto loop = std::make_unique<Loop>(

@@ -21,8 +21,9 @@ constexpr unsigned frames_per_turn_max = 64; // Each direction; 32 to 256 measur
 
 class Ring {
 public:
-    // Throws Error where the kernel has no io_uring as we need it (Linux 6.4).
-    static std::unique_ptr<Ring> create(int tap_fd);
+    // memory: of ours, where whole frames are read to. Throws Error where the kernel has no
+    // io_uring as we need it (Linux 6.4).
+    static std::unique_ptr<Ring> create(int tap_fd, std::span<std::byte> memory = {});
     ~Ring() { io_uring_queue_exit(&ring_); }
     Ring(const Ring&) = delete;
     Ring& operator=(const Ring&) = delete;
@@ -32,6 +33,7 @@ public:
 
     // parts stay valid until submit() returns.
     void read_tap(std::span<const iovec> parts, uint16_t slot) noexcept;
+    void read_tap_whole(std::span<std::byte> place, uint16_t slot) noexcept; // Within memory.
     void write_tap(std::span<const iovec> parts, uint16_t slot) noexcept; // Completes if it fails.
     void poll_tap() noexcept;                                             // Completes once.
     void poll(int fd, TagKind kind, uint16_t slot = 0) noexcept;          // Completes each time.
@@ -59,6 +61,7 @@ private:
     io_uring_sqe* next_entry() noexcept;
 
     io_uring ring_{};
+    bool memory_registered_ = false; // Saves its translation at each read.
 };
 
 } // namespace tapline

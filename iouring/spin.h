@@ -2,7 +2,10 @@
 // frame some 15 us. So it looks for as long as work tends to come soon, and not at all otherwise.
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 
 namespace tapline {
@@ -12,20 +15,25 @@ public:
     // Longer than a request and its answer take, far shorter than a time slice.
     static constexpr typename Clock::duration longest = std::chrono::microseconds{50};
 
+    // What a turn did. What it was tells when more will come: a guest that was given a request
+    // answers soon, one that has sent its answer may hear nothing for long.
+    enum class Work : uint8_t { none, taken, given };
+
     // After a turn: whether to look again, should the next one find no work.
-    bool pays(bool worked) noexcept {
-        if (!worked) {
+    bool pays(Work work) noexcept {
+        if (work == Work::none) {
             const auto now = Clock::now();
             if (!idle_since_) {
                 idle_since_ = now;
             }
-            return now - *idle_since_ < budget_;
+            return now - *idle_since_ < budget();
         }
         if (idle_since_) {
             learn(Clock::now() - *idle_since_);
             idle_since_.reset();
         }
-        return budget_ > Clock::duration::zero();
+        last_ = work;
+        return budget() > Clock::duration::zero();
     }
 
 private:
@@ -33,13 +41,16 @@ private:
 
     // Work that came soon is worth looking for; each that did not halves the time, down to none.
     void learn(typename Clock::duration gap) noexcept {
-        budget_ = gap < longest ? longest : budget_ / 2;
-        if (budget_ < shortest) {
-            budget_ = Clock::duration::zero();
+        budget() = gap < longest ? longest : budget() / 2;
+        if (budget() < shortest) {
+            budget() = Clock::duration::zero();
         }
     }
 
-    typename Clock::duration budget_ = Clock::duration::zero();
+    typename Clock::duration& budget() noexcept { return budgets_[static_cast<size_t>(last_)]; }
+
+    std::array<typename Clock::duration, 3> budgets_{}; // By the last work.
+    Work last_ = Work::none;
     std::optional<typename Clock::time_point> idle_since_;
 };
 

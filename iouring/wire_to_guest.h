@@ -2,10 +2,10 @@
 //
 // A read takes one frame and cuts it off silently where its buffers end, and nobody can ask for
 // the length beforehand. So each read is offered room for the largest frame there is:
-//   small frames   many reads a turn, each into one chain, with a held frame's room behind it;
-//   large frames   one read a turn, into as many mergeable chains as the largest frame needs.
-// Chains are used strictly in the ring's order. A read that came out longer than its chain, or
-// behind one that found no frame, is copied out and placed again in order.
+//   small frames   many reads a turn, each into registered memory of ours, copied from there:
+//                  a copy of a few cache lines costs less than a read into scattered parts;
+//   large frames   one read a turn, straight into as many chains as the largest frame needs.
+// Chains are used strictly in the ring's order.
 #pragma once
 
 #include "iouring/counters.h"
@@ -30,8 +30,8 @@ public:
     WireToGuest(vhost::Virtqueue& queue, const Format& format, HeldFrames& held,
                 DirectionCounters& counters);
 
-    // Queues reads into the guest's next chains. Returns the chains dealt with: read to, or given
-    // back because they can hold no frame.
+    // Queues reads, no more than the guest has chains for. Returns the chains dealt with: read
+    // for, or given back because they can hold no frame.
     unsigned offer(Ring& ring) noexcept;
     void completed(uint16_t slot, int32_t result) noexcept;
     // After submit: gives the guest what the reads brought. True: the driver wants a call.
@@ -47,21 +47,16 @@ public:
     void give_up_held() noexcept;
 
 private:
-    struct Read {
-        uint16_t first_chain; // In chains_, which begin at the ring's next chain.
-        uint16_t chain_count;
-        std::span<const iovec> parts; // Of its chains.
-        size_t room;                  // Bytes of its chains.
-        int32_t result;
-    };
-
+    void begin_turn() noexcept;
     bool look_at_next_chain() noexcept;
-    void offer_one_chain_each(Ring& ring) noexcept;
+    bool find_room(size_t bytes) noexcept;
+    std::span<const iovec> parts_found() const noexcept;
     void offer_many_chains(Ring& ring) noexcept;
-    void queue_read(Ring& ring, uint16_t first_chain) noexcept;
-    void place(const Read& read, uint16_t slot) noexcept;
-    void complete(std::span<const vhost::Chain> chains, size_t bytes) noexcept;
+    void hold_all() noexcept;
+    void place_direct() noexcept;
     bool place_held() noexcept;
+    void complete(size_t bytes) noexcept;
+    bool is_frame(int32_t result, size_t room) noexcept;
     void learn() noexcept;
 
     vhost::Virtqueue& queue_;
@@ -70,16 +65,21 @@ private:
     const Format format_;
 
     vhost::IovecList parts_;
-    std::vector<vhost::Chain> chains_; // Looked at, still in the ring.
-    std::array<Read, frames_per_turn_max> reads_{};
+    std::vector<vhost::Chain> chains_; // Looked at in this turn, from the ring's next on.
+    size_t chains_done_ = 0;           // Of those: given back.
+    size_t found_ = 0;                 // Chains that find_room() counted together,
+    size_t room_ = 0;                  // and their bytes.
+    bool blocked_ = false;             // The next chain is a bad one; its turn comes later.
+    unsigned put_back_ = 0;            // Chains of this turn that can hold no frame.
+
+    std::array<int32_t, reads_per_turn_max> results_{};
     uint16_t read_count_ = 0;
-    unsigned put_back_ = 0;    // Chains of this turn that can hold no frame.
-    uint16_t chains_done_ = 0; // Of chains_, in this turn.
+    bool direct_ = false; // The turn's one read goes straight to chains_.
 
     bool gave_frames_ = false;
     bool tap_is_empty_ = false;
     uint16_t reads_wanted_ = 1;   // As many as recent turns filled.
-    uint16_t small_in_a_row_ = 0; // Frames that one chain held, while frames are large.
+    uint16_t small_in_a_row_ = 0; // Frames that were, while frames are large.
     bool large_ = false;
 };
 

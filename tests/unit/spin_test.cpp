@@ -16,50 +16,63 @@ struct FakeClock {
 
 class SpinTest : public testing::Test {
 protected:
+    using Work = Spin<FakeClock>::Work;
     static constexpr auto longest = Spin<FakeClock>::longest;
 
     // Idle for so long, looking each microsecond, then work. Returns how long looking was allowed.
-    std::chrono::nanoseconds gap(std::chrono::nanoseconds length) {
+    std::chrono::nanoseconds gap(std::chrono::nanoseconds length, Work work = Work::taken) {
         std::chrono::nanoseconds looked{};
         for (std::chrono::nanoseconds idle{}; idle < length; idle += 1us) {
-            if (spin_.pays(false)) {
+            if (spin_.pays(Work::none)) {
                 looked = idle;
             }
             FakeClock::time += 1us;
         }
-        spin_.pays(true);
+        spin_.pays(work);
         return looked;
+    }
+
+    void SetUp() override {
+        spin_.pays(Work::taken);
+        gap(10us);
     }
 
     Spin<FakeClock> spin_;
 };
 
-TEST_F(SpinTest, SleepsUntilItKnows) {
-    EXPECT_FALSE(spin_.pays(true));
-    EXPECT_FALSE(spin_.pays(false));
+TEST(NewSpin, SleepsUntilItKnows) {
+    Spin<FakeClock> spin;
+    EXPECT_FALSE(spin.pays(Spin<FakeClock>::Work::taken));
+    EXPECT_FALSE(spin.pays(Spin<FakeClock>::Work::none));
 }
 
 TEST_F(SpinTest, LooksForWorkThatComesSoon) {
-    gap(10us);
     EXPECT_GE(gap(longest * 2), longest - 2us);
 }
 
 TEST_F(SpinTest, BacksOffToNothingWhenWorkComesLate) {
-    gap(10us);
     for (int i = 0; i < 8; ++i) {
         gap(1ms);
     }
     EXPECT_EQ(gap(1ms), 0us);
-    EXPECT_FALSE(spin_.pays(true));
+    EXPECT_FALSE(spin_.pays(Work::taken));
 }
 
 TEST_F(SpinTest, OneLateFrameAmongManyCostsHalf) {
-    gap(10us);
     gap(1ms);
     const auto looked = gap(40us);
     EXPECT_GT(looked, longest / 2 - 3us);
     EXPECT_LT(looked, longest / 2);
     EXPECT_GT(gap(40us), longest / 2) << "and is forgotten at once";
+}
+
+TEST_F(SpinTest, AnswersComeSoonThoughRequestsComeLate) {
+    for (int i = 0; i < 8; ++i) {
+        gap(1ms, Work::given);
+        gap(10us, Work::taken);
+    }
+    EXPECT_EQ(gap(1ms, Work::given), 0us);
+    EXPECT_GT(gap(2 * longest, Work::taken), longest / 2);
 }
 
 } // namespace

@@ -108,8 +108,8 @@ protected:
     std::map<uint32_t, std::vector<fakes::Buffer>> buffers_; // By head.
     std::vector<std::vector<fakes::Buffer>> seen_;
     fakes::Wire wire_;
-    std::unique_ptr<Ring> ring_ = Ring::create(wire_.tap_fd());
     HeldFrames held_;
+    std::unique_ptr<Ring> ring_ = Ring::create(wire_.tap_fd(), held_.memory());
     DirectionCounters counters_;
     WireToGuest path_;
 };

@@ -64,10 +64,26 @@ const char* unfit_kind(const IpPrefix& prefix) {
         return v4 ? "addresses from 240.0.0.0 on are reserved"
                   : "it stands for an IPv4 address, which never travels as IPv6";
     }
-    if (!v4 && bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80) {
-        return "each interface has a link-local address of its own";
-    }
     return nullptr;
+}
+
+bool is_link_local(const IpPrefix& prefix) {
+    return prefix.family() == IpFamily::v6 && prefix.bytes()[0] == 0xfe &&
+           (prefix.bytes()[1] & 0xc0) == 0x80;
+}
+
+// Of the host's own interface, where the kernel makes the link-local address.
+const char* unfit_for_interface(const IpPrefix& prefix) {
+    return is_link_local(prefix) ? "each interface has a link-local address of its own"
+                                 : unfit_kind(prefix);
+}
+
+void refuse_host_bits(const Reading& reading, const IpPrefix& prefix) {
+    if (prefix != prefix.network()) {
+        reading.refuse(
+            fmt::format("it has bits behind its length of {}", prefix.length()),
+            fmt::format("write {} or {}", prefix.network().text(), prefix.address_text()));
+    }
 }
 
 bool is_last_of_network(const IpPrefix& prefix) {
@@ -86,7 +102,7 @@ bool is_last_of_network(const IpPrefix& prefix) {
 IpPrefix IpPrefix::parse_address(std::string_view text) {
     const Reading reading{"address", text, "192.0.2.7/24 or 2001:db8::7/64"};
     const IpPrefix prefix = parse(reading);
-    if (const char* cause = unfit_kind(prefix)) {
+    if (const char* cause = unfit_for_interface(prefix)) {
         reading.refuse(cause, "choose one of the guests' network");
     }
     if (prefix.length() == 0) {
@@ -112,14 +128,20 @@ IpPrefix IpPrefix::parse_network(std::string_view text) {
     if (prefix.length() == 0) {
         reading.refuse("a default route needs a gateway", "add it with `ip route`");
     }
-    if (const char* cause = unfit_kind(prefix)) {
+    if (const char* cause = unfit_for_interface(prefix)) {
         reading.refuse(cause, "name the network of the guests");
     }
-    if (prefix != prefix.network()) {
-        reading.refuse(
-            fmt::format("it has bits behind its length of {}", prefix.length()),
-            fmt::format("write {} or {}", prefix.network().text(), prefix.address_text()));
+    refuse_host_bits(reading, prefix);
+    return prefix;
+}
+
+IpPrefix IpPrefix::parse_source(std::string_view text) {
+    const Reading reading{"source address", text, "192.0.2.7, 192.0.2.64/26 or fe80::/64"};
+    const IpPrefix prefix = parse(reading);
+    if (const char* cause = unfit_kind(prefix); cause != nullptr && prefix.length() > 0) {
+        reading.refuse(cause, "name an address of the guest");
     }
+    refuse_host_bits(reading, prefix);
     return prefix;
 }
 
@@ -129,6 +151,14 @@ IpPrefix IpPrefix::network() const {
         cleared.bytes_[bit / 8] &= static_cast<uint8_t>(~(0x80U >> bit % 8));
     }
     return cleared;
+}
+
+bool IpPrefix::contains(IpFamily family, const Bytes& address) const {
+    const size_t whole = length_ / 8;
+    const auto mask = static_cast<uint8_t>(0xff00U >> length_ % 8); // Of the byte behind those.
+    return family == family_ &&
+           std::equal(bytes_.begin(), bytes_.begin() + whole, address.begin()) &&
+           (mask == 0 || ((bytes_[whole] ^ address[whole]) & mask) == 0);
 }
 
 std::string IpPrefix::address_text() const {

@@ -24,6 +24,9 @@ public:
     // NETWORK or NETWORK/LENGTH. Throws Error for anything else, and for what no route is needed
     // to.
     static IpPrefix parse_network(std::string_view text);
+    // ADDRESS or NETWORK/LENGTH, from which a guest may send: link-local addresses are among
+    // them, and 0.0.0.0/0 and ::/0 are all of a family. Throws Error for anything else.
+    static IpPrefix parse_source(std::string_view text);
 
     IpFamily family() const { return family_; }
     const Bytes& bytes() const { return bytes_; }
@@ -31,6 +34,7 @@ public:
     unsigned address_bits() const { return family_ == IpFamily::v4 ? 32 : 128; }
 
     IpPrefix network() const; // With all bits behind its length cleared.
+    bool contains(IpFamily family, const Bytes& address) const;
     std::string address_text() const;
     std::string text() const; // With the length.
 

@@ -87,6 +87,16 @@ std::string TapQueue::device_name() const {
     return {request.ifr_name, strnlen(request.ifr_name, IFNAMSIZ)};
 }
 
+MacAddress TapQueue::mac() const {
+    ifreq request{};
+    if (ioctl(fd(), SIOCGIFHWADDR, &request) < 0) {
+        throw Error::from_errno("ask a tap queue for its device's address");
+    }
+    MacAddress::Bytes bytes{};
+    std::memcpy(bytes.data(), request.ifr_hwaddr.sa_data, bytes.size());
+    return MacAddress(bytes);
+}
+
 unsigned TapQueue::supported_offloads() {
     // The kernel knows no question but the attempt; each family needs checksums.
     unsigned supported = 0;

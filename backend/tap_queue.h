@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend/base/unique_fd.h"
+#include "backend/mac_address.h"
 #include "backend/tap_node.h"
 
 #include <cstdint>
@@ -22,6 +23,8 @@ public:
     int fd() const { return fd_.get(); } // Borrowed; lives as long as the queue.
     // Asked anew each time: devices can be renamed. Throws Error once the device is gone.
     std::string device_name() const;
+    // The device's address as it is now.
+    MacAddress mac() const;
 
     // TUN_F_* bits the kernel takes for this queue, tried out one family after the other.
     unsigned supported_offloads();

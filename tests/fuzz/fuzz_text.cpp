@@ -23,11 +23,13 @@ void parse_address(const std::string& text) {
 }
 
 void parse_prefix(const std::string& text) {
-    for (const auto parse : {IpPrefix::parse_address, IpPrefix::parse_network}) {
+    for (const auto parse :
+         {IpPrefix::parse_address, IpPrefix::parse_network, IpPrefix::parse_source}) {
         try {
             const IpPrefix prefix = parse(text);
-            require(prefix.length() >= 1 && prefix.length() <= prefix.address_bits());
+            require(prefix.length() <= prefix.address_bits());
             require(parse(prefix.text()) == prefix);
+            require(prefix.contains(prefix.family(), prefix.bytes()));
             require(prefix.network().network() == prefix.network());
         } catch (const Error&) {}
     }

@@ -62,8 +62,9 @@ constexpr const char* no_length_v6 = "not a number from 0 to 128";
 
 class NoPrefixes : public testing::TestWithParam<Refused> {};
 
-TEST_P(NoPrefixes, AreRefusedAsAddressAndAsNetworkWithTheirCause) {
-    for (const auto parse : {IpPrefix::parse_address, IpPrefix::parse_network}) {
+TEST_P(NoPrefixes, AreRefusedInEachRoleWithTheirCause) {
+    for (const auto parse :
+         {IpPrefix::parse_address, IpPrefix::parse_network, IpPrefix::parse_source}) {
         const std::string told = sentence(parse, GetParam().text);
         EXPECT_NE(told.find(GetParam().cause), std::string::npos) << told;
     }
@@ -87,7 +88,48 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"ff02::1", "multicast"}, Refused{"127.0.0.1/8", "loopback"},
         Refused{"::1", "loopback"}, Refused{"0.0.0.0", "unspecified"}, Refused{"::", "unspecified"},
         Refused{"0.1.2.3", "unspecified"}, Refused{"255.255.255.255", "reserved"},
-        Refused{"::ffff:192.0.2.1", "never travels as IPv6"}, Refused{"fe80::1/64", "link-local"}));
+        Refused{"::ffff:192.0.2.1", "never travels as IPv6"}));
+
+TEST(IpPrefix, OfAnInterfaceIsNotLinkLocal) {
+    for (const auto parse : {IpPrefix::parse_address, IpPrefix::parse_network}) {
+        EXPECT_NE(sentence(parse, "fe80::1/64").find("link-local"), std::string::npos);
+    }
+}
+
+TEST(IpPrefix, OfSourcesIsAnyAddressOrNetworkOfGuests) {
+    for (const char* text : {"192.0.2.7/32", "192.0.2.0/24", "2001:db8::/64", "fe80::/64",
+                             "fe80::1/128", "0.0.0.0/0", "::/0"}) {
+        EXPECT_EQ(IpPrefix::parse_source(text).text(), text);
+    }
+    EXPECT_EQ(IpPrefix::parse_source("192.0.2.7").text(), "192.0.2.7/32");
+    EXPECT_EQ(sentence(IpPrefix::parse_source, "192.0.2.77/26"),
+              "read source address '192.0.2.77/26': it has bits behind its length of 26 "
+              "(write 192.0.2.64/26 or 192.0.2.77)");
+    EXPECT_NE(sentence(IpPrefix::parse_source, "192.0.2.7/0").find("bits behind"),
+              std::string::npos);
+}
+
+bool contains(const char* network, const char* address) {
+    const IpPrefix one = IpPrefix::parse_source(address);
+    return IpPrefix::parse_source(network).contains(one.family(), one.bytes());
+}
+
+TEST(IpPrefix, ContainsWhatBeginsWithItsBits) {
+    EXPECT_TRUE(contains("192.0.2.7", "192.0.2.7"));
+    EXPECT_FALSE(contains("192.0.2.7", "192.0.2.6"));
+    EXPECT_TRUE(contains("192.0.2.64/26", "192.0.2.127"));
+    EXPECT_FALSE(contains("192.0.2.64/26", "192.0.2.128"));
+    EXPECT_TRUE(contains("192.0.2.0/24", "192.0.2.255"));
+    EXPECT_FALSE(contains("192.0.2.0/24", "192.0.3.0"));
+    EXPECT_TRUE(contains("0.0.0.0/0", "203.0.113.1"));
+    EXPECT_FALSE(contains("0.0.0.0/0", "2001:db8::1"));
+    EXPECT_TRUE(contains("::/0", "2001:db8::1"));
+    EXPECT_FALSE(contains("::/0", "192.0.2.1"));
+    EXPECT_TRUE(contains("fe80::/10", "febf::1"));
+    EXPECT_FALSE(contains("fe80::/64", "fe80:0:0:1::1"));
+    EXPECT_TRUE(contains("2001:db8::7", "2001:db8::7"));
+    EXPECT_FALSE(contains("2001:db8::7", "2001:db8::8"));
+}
 
 TEST(IpPrefix, IsNoAddressWhereItNamesItsNetwork) {
     for (const char* text : {"192.0.2.0/24", "2001:db8::/64"}) {

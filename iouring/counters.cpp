@@ -20,6 +20,18 @@ const char* to_text(Drop drop) {
         return "failed_read";
     case Drop::disabled:
         return "disabled";
+    case Drop::tap_busy:
+        return "tap_busy";
+    case Drop::spoofed_mac:
+        return "spoofed_mac";
+    case Drop::spoofed_ip:
+        return "spoofed_ip";
+    case Drop::router_advertisement:
+        return "router_advertisement";
+    case Drop::dhcp_answer:
+        return "dhcp_answer";
+    case Drop::unreadable:
+        return "unreadable";
     }
     return "unknown";
 }

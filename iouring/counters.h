@@ -23,8 +23,15 @@ enum class Drop : uint8_t {
     too_big_for_guest,  // To the guest: longer than the buffers it can offer.
     failed_read,        // The tap queue gave an error instead of a frame.
     disabled,           // From the guest: sent while the ring was disabled.
+    tap_busy,           // The kernel had no memory for the frame at that moment.
+    // From the guest, with port security:
+    spoofed_mac,
+    spoofed_ip,
+    router_advertisement,
+    dhcp_answer,
+    unreadable, // Its headers may hide one of the above.
 };
-constexpr size_t drop_count = static_cast<size_t>(Drop::disabled) + 1;
+constexpr size_t drop_count = static_cast<size_t>(Drop::unreadable) + 1;
 const char* to_text(Drop drop);
 
 class Counter {

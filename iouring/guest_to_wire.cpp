@@ -5,6 +5,8 @@
 #include <linux/if_ether.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <utility>
 
 namespace tapline {
 namespace {
@@ -15,11 +17,12 @@ constexpr size_t parts_max = 2 * vhost::chain_parts_max;
 } // namespace
 
 GuestToWire::GuestToWire(vhost::Virtqueue& queue, size_t header_bytes, Fate fate,
-                         DirectionCounters& counters)
+                         DirectionCounters& counters, std::unique_ptr<SendGate> gate)
     : queue_(queue),
       counters_(counters),
       header_bytes_(header_bytes),
       fate_(fate),
+      gate_(std::move(gate)),
       parts_(parts_max) {}
 
 unsigned GuestToWire::collect(Ring& ring) noexcept {
@@ -27,20 +30,45 @@ unsigned GuestToWire::collect(Ring& ring) noexcept {
     batch_size_ = 0;
     frames_sent_ = 0;
     bytes_sent_ = 0;
+    if (gate_) {
+        gate_->begin_turn();
+        queue_.rewind(); // To the frame that had to wait.
+        take<true>(ring);
+    } else {
+        take<false>(ring);
+    }
+    return batch_size_;
+}
+
+template <bool gated> void GuestToWire::take(Ring& ring) noexcept {
     while (batch_size_ < frames_per_turn_max && parts_.room() >= vhost::chain_parts_max) {
         const auto slot = static_cast<uint16_t>(batch_size_);
         vhost::Chain& chain = batch_[slot];
         if (!queue_.peek(parts_, chain)) {
             break;
         }
+        bool may_go = may_send(chain);
+        std::span<const iovec> frame = chain.readable;
+        if constexpr (gated) {
+            if (may_go) {
+                const auto verdict = gate_->look_at(frame, chain.readable_bytes);
+                if (verdict.kind == SendGate::Verdict::Kind::wait) {
+                    break;
+                }
+                if (verdict.kind == SendGate::Verdict::Kind::drop) {
+                    counters_.drop(verdict.why);
+                    may_go = false;
+                }
+                frame = verdict.parts;
+            }
+        }
         ++batch_size_;
-        if (may_send(chain)) {
-            ring.write_tap(chain.readable, slot);
+        if (may_go) {
+            ring.write_tap(frame, slot);
             ++frames_sent_;
             bytes_sent_ += chain.readable_bytes - header_bytes_;
         }
     }
-    return batch_size_;
 }
 
 bool GuestToWire::may_send(const vhost::Chain& chain) noexcept {
@@ -63,8 +91,10 @@ bool GuestToWire::may_send(const vhost::Chain& chain) noexcept {
     return true;
 }
 
-void GuestToWire::refused(uint16_t slot) noexcept {
-    counters_.drop(Drop::refused_by_tap);
+// Not tried again: frames behind it in the batch may have gone, and it would overtake them.
+void GuestToWire::refused(uint16_t slot, int32_t result) noexcept {
+    const bool busy = result == -EAGAIN || result == -ENOBUFS || result == -ENOMEM;
+    counters_.drop(busy ? Drop::tap_busy : Drop::refused_by_tap);
     --frames_sent_;
     bytes_sent_ -= batch_[slot].readable_bytes - header_bytes_;
 }

@@ -3,10 +3,14 @@
 
 #include "iouring/counters.h"
 #include "iouring/ring.h"
+#include "iouring/send_gate.h"
 #include "vhost/virtqueue.h"
 
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <memory>
+#include <optional>
 
 namespace tapline {
 
@@ -14,23 +18,31 @@ class GuestToWire {
 public:
     enum class Fate : uint8_t { send, discard }; // discard: the ring is started but disabled.
 
+    // Without a gate every frame may go.
     GuestToWire(vhost::Virtqueue& queue, size_t header_bytes, Fate fate,
-                DirectionCounters& counters);
+                DirectionCounters& counters, std::unique_ptr<SendGate> gate = nullptr);
 
     // Takes what the guest has made available and queues its writes. Returns the chains taken.
     unsigned collect(Ring& ring) noexcept;
-    // The write of this frame failed.
-    void refused(uint16_t slot) noexcept;
+    // The write of this frame failed with -errno.
+    void refused(uint16_t slot, int32_t result) noexcept;
     // After submit: gives all of collect()'s chains back. True: the driver wants a call.
     bool publish() noexcept;
 
+    // How long the next frame has to stay in the ring; nothing where none has to.
+    std::optional<std::chrono::nanoseconds> wait() const noexcept {
+        return gate_ ? gate_->wait() : std::nullopt;
+    }
+
 private:
+    template <bool gated> void take(Ring& ring) noexcept;
     bool may_send(const vhost::Chain& chain) noexcept;
 
     vhost::Virtqueue& queue_;
     DirectionCounters& counters_;
     const size_t header_bytes_;
     const Fate fate_;
+    const std::unique_ptr<SendGate> gate_;
 
     vhost::IovecList parts_;
     std::array<vhost::Chain, frames_per_turn_max> batch_{};

@@ -3,18 +3,31 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <memory>
 #include <utility>
 
 namespace tapline {
 namespace {
 
 // How long a frame waits for a guest that has buffers, but too few for it.
-constexpr std::chrono::milliseconds patience{200};
+constexpr std::chrono::nanoseconds patience = std::chrono::milliseconds(200);
 
 constexpr Direction directions[] = {Direction::wire_to_guest, Direction::guest_to_wire};
 
 constexpr size_t index_of(Direction direction) {
     return static_cast<size_t>(direction);
+}
+
+std::unique_ptr<SendGate> make_gate(const QueuePair::Plan& plan) {
+    RateLimit* limit = plan.limits[index_of(Direction::guest_to_wire)];
+    return plan.security == nullptr && limit == nullptr
+               ? nullptr
+               : std::make_unique<SendGate>(plan.security, limit, plan.format.header_bytes);
+}
+
+std::optional<RateLimit::Time> earlier(std::optional<RateLimit::Time> a,
+                                       std::optional<RateLimit::Time> b) {
+    return a && b ? std::min(a, b) : a ? a : b;
 }
 
 } // namespace
@@ -24,11 +37,12 @@ Loop::Loop(Ring& ring, QueuePair::Plan& plan, HeldFrames& held,
     : ring_(ring), plan_(plan), counters_(counters), events_(events) {
     if (auto* out = lane(Direction::guest_to_wire)) {
         guest_to_wire_.emplace(*out->queue, plan.format.header_bytes, plan.fate,
-                               counters[index_of(Direction::guest_to_wire)]);
+                               counters[index_of(Direction::guest_to_wire)], make_gate(plan));
     }
     if (auto* in = lane(Direction::wire_to_guest)) {
         wire_to_guest_.emplace(*in->queue, plan.format, held,
-                               counters[index_of(Direction::wire_to_guest)]);
+                               counters[index_of(Direction::wire_to_guest)],
+                               plan.limits[index_of(Direction::wire_to_guest)]);
     }
 }
 
@@ -49,9 +63,10 @@ void Loop::run() noexcept {
         }
         reap();
         const bool given = publish();
-        looking_ = spin_.pays(given       ? Spin<>::Work::given
-                              : taken > 0 ? Spin<>::Work::taken
-                                          : Spin<>::Work::none);
+        const bool pays = spin_.pays(given       ? Spin<>::Work::given
+                                     : taken > 0 ? Spin<>::Work::taken
+                                                 : Spin<>::Work::none);
+        looking_ = pays && !send_wait() && !read_wait();
     }
     ring_.submit(); // The last calls.
 }
@@ -75,13 +90,15 @@ void Loop::watch_tap() noexcept {
 }
 
 // Nothing could be moved this turn. What may come meanwhile must wake us, so each wish for a
-// wake-up is followed by one more look.
-void Loop::sleep(std::optional<std::chrono::milliseconds> limit) noexcept {
+// wake-up is followed by one more look. A direction over its rate only waits for its time.
+void Loop::sleep(std::optional<std::chrono::nanoseconds> limit) noexcept {
+    limit = earlier(limit, earlier(send_wait(), read_wait()));
     bool more = false;
-    if (guest_to_wire_) {
+    if (guest_to_wire_ && !send_wait()) {
         more |= lane(Direction::guest_to_wire)->queue->enable_kicks();
     }
-    const bool needs_chains = wire_to_guest_ && (tap_readable_ || wire_to_guest_->holds_frame());
+    const bool needs_chains =
+        wire_to_guest_ && !read_wait() && (tap_readable_ || wire_to_guest_->holds_frame());
     if (needs_chains) {
         more |= lane(Direction::wire_to_guest)->queue->enable_kicks();
     }
@@ -104,7 +121,7 @@ void Loop::reap() noexcept {
             wire_to_guest_->completed(tag.slot, result);
             break;
         case TagKind::tap_write:
-            guest_to_wire_->refused(tag.slot);
+            guest_to_wire_->refused(tag.slot, result);
             break;
         case TagKind::tap_readable:
             tap_readable_ = true;
@@ -186,7 +203,7 @@ void Loop::note_faults() noexcept {
 
 // None while no frame is held. A frame whose time is over is dropped; each that the guest takes
 // gives the next one its full time.
-std::optional<std::chrono::milliseconds> Loop::time_to_hold() noexcept {
+std::optional<std::chrono::nanoseconds> Loop::time_to_hold() noexcept {
     if (!wire_to_guest_ || !wire_to_guest_->holds_frame()) {
         held_since_.reset();
         return std::nullopt;
@@ -197,14 +214,22 @@ std::optional<std::chrono::milliseconds> Loop::time_to_hold() noexcept {
         held_since_ = now;
         held_behind_ = frames;
     }
-    const auto left =
-        patience - std::chrono::duration_cast<std::chrono::milliseconds>(now - *held_since_);
-    if (left > std::chrono::milliseconds::zero()) {
+    const std::chrono::nanoseconds left = patience - (now - *held_since_);
+    if (left > std::chrono::nanoseconds::zero()) {
         return left;
     }
     wire_to_guest_->give_up_held();
     held_since_.reset();
-    return std::chrono::milliseconds::zero();
+    return std::chrono::nanoseconds::zero();
+}
+
+std::optional<RateLimit::Time> Loop::send_wait() const noexcept {
+    return guest_to_wire_ ? guest_to_wire_->wait() : std::nullopt;
+}
+
+// Without a frame in the tap queue what was found when there was one says nothing.
+std::optional<RateLimit::Time> Loop::read_wait() const noexcept {
+    return wire_to_guest_ && tap_readable_ ? wire_to_guest_->wait() : std::nullopt;
 }
 
 QueuePair::Lane* Loop::lane(Direction direction) noexcept {

@@ -35,13 +35,16 @@ private:
 
     void arm() noexcept;
     void watch_tap() noexcept;
-    void sleep(std::optional<std::chrono::milliseconds> limit) noexcept;
+    void sleep(std::optional<std::chrono::nanoseconds> limit) noexcept;
     void reap() noexcept;
     bool publish() noexcept; // Whether the guest was given frames.
     void call(Direction direction) noexcept;
     void called(Direction direction) noexcept;
     void note_faults() noexcept;
-    std::optional<std::chrono::milliseconds> time_to_hold() noexcept;
+    std::optional<std::chrono::nanoseconds> time_to_hold() noexcept;
+    // How long a direction over its rate has to wait.
+    std::optional<RateLimit::Time> send_wait() const noexcept;
+    std::optional<RateLimit::Time> read_wait() const noexcept;
     QueuePair::Lane* lane(Direction direction) noexcept;
 
     Ring& ring_;

@@ -61,12 +61,20 @@ std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
 
 } // namespace
 
-Pump::Pump(std::vector<TapQueue> taps)
+Pump::Pump(std::vector<TapQueue> taps, const Policy& policy)
     : attention_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       offer_({.features = features_of(taps.front(), taps.size()),
               .queue_pairs = static_cast<uint16_t>(taps.size())}) {
     if (!attention_) {
         throw Error::from_errno("make an eventfd");
+    }
+    if (policy.security) {
+        security_.emplace(*policy.security, taps.front().mac());
+    }
+    for (size_t direction = 0; direction < direction_count; ++direction) {
+        if (const auto& rates = policy.limits[direction]) {
+            limits_[direction].emplace(*rates, RateLimit::now());
+        }
     }
     (void)Ring::create(taps.front().fd()); // What cannot run shall be said now, not to a guest.
     for (TapQueue& tap : taps) {
@@ -126,7 +134,11 @@ void Pump::start(vhost::Session& session, uint16_t number, std::exception_ptr& r
         .format = {.header_bytes = static_cast<size_t>(header), .mergeable = mergeable},
         .fate = sends ? GuestToWire::Fate::send : GuestToWire::Fate::discard,
         .lanes = {receives ? make_lane(session, in, refused) : std::nullopt,
-                  make_lane(session, out, refused)}};
+                  make_lane(session, out, refused)},
+        .security = security_ ? &*security_ : nullptr};
+    for (size_t direction = 0; direction < direction_count; ++direction) {
+        plan.limits[direction] = limits_[direction] ? &*limits_[direction] : nullptr;
+    }
     pair.carries_frames = plan.lanes[0] || (plan.lanes[1] && sends);
     if (plan.lanes[0] || plan.lanes[1]) {
         set_format(pair, {.header = header, .offloads = offloads_for_features(features)});

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <array>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -19,8 +20,13 @@ namespace tapline {
 
 class Pump {
 public:
+    struct Policy {
+        std::optional<PortSecurity::Rules> security;
+        std::array<std::optional<RateLimit::Rates>, direction_count> limits; // By Direction.
+    };
+
     // One tap queue a pair. Throws Error where the kernel cannot run a worker.
-    explicit Pump(std::vector<TapQueue> taps);
+    explicit Pump(std::vector<TapQueue> taps, const Policy& policy = {});
 
     vhost::Session::Offer offer() const { return offer_; }
     // Readable when a ring broke: then call take_faults().
@@ -62,6 +68,8 @@ private:
     void set_format(Pair& pair, const Format& format);
 
     UniqueFd attention_;
+    std::optional<PortSecurity> security_;
+    std::array<std::optional<RateLimit>, direction_count> limits_; // Full at the start only.
     std::vector<Pair> pairs_;
     vhost::Session::Offer offer_;
 };

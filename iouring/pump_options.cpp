@@ -4,6 +4,7 @@
 #include "backend/base/error.h"
 #include "backend/base/number.h"
 #include "backend/interface_options.h"
+#include "iouring/policy_options.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -77,6 +78,7 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
                        device);
     command_line.value("tap-fds", "N[,N...]", "Use these opened tap queues, one a queue pair",
                        tap_fds);
+    PolicyOptions policy(command_line);
     command_line.flag("json-status", "Tell events and counters on stdout, one JSON object a line",
                       json_status);
     command_line.flag("print-capabilities", "Print what this backend is, as JSON, and exit",
@@ -85,6 +87,7 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
     PumpOptions options{.network_namespace = network_namespace,
                         .front_end = {},
                         .tap_queues = std::vector<UniqueFd>(),
+                        .policy = policy.parse(),
                         .json_status = json_status,
                         .print_capabilities = print_capabilities};
     if (print_capabilities) {

@@ -3,6 +3,7 @@
 
 #include "backend/base/unique_fd.h"
 #include "backend/interface_options.h"
+#include "iouring/pump.h"
 
 #include <cstdint>
 #include <string>
@@ -20,6 +21,7 @@ struct PumpOptions {
     NetworkNamespaceOption network_namespace;
     std::variant<std::string, UniqueFd> front_end; // Path or socket.
     std::variant<InterfaceSpec, ExistingDevice, std::vector<UniqueFd>> tap_queues; // Last: opened.
+    Pump::Policy policy;
     bool json_status;
     bool print_capabilities; // Then nothing else is set.
 };

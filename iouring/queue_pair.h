@@ -30,6 +30,9 @@ public:
         WireToGuest::Format format;
         GuestToWire::Fate fate;
         std::array<std::optional<Lane>, direction_count> lanes; // By Direction.
+        // Of all pairs; null where there is none. They outlive the worker.
+        const PortSecurity* security = nullptr;
+        std::array<RateLimit*, direction_count> limits{}; // By Direction.
     };
 
     // attention: an eventfd the worker writes to when a ring breaks.

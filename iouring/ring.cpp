@@ -137,10 +137,11 @@ void Ring::submit() noexcept {
     } while (io_uring_sq_ready(&ring_) > 0);
 }
 
-void Ring::submit_and_wait(std::optional<std::chrono::milliseconds> limit) noexcept {
+void Ring::submit_and_wait(std::optional<std::chrono::nanoseconds> limit) noexcept {
     __kernel_timespec time{};
     if (limit) {
-        time.tv_nsec = std::chrono::nanoseconds(*limit).count();
+        const auto seconds = std::chrono::floor<std::chrono::seconds>(*limit);
+        time = {.tv_sec = seconds.count(), .tv_nsec = (*limit - seconds).count()};
     }
     io_uring_cqe* completion = nullptr;
     (void)io_uring_submit_and_wait_timeout(&ring_, &completion, 1, limit ? &time : nullptr,

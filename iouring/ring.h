@@ -40,8 +40,8 @@ public:
     void signal(int eventfd, TagKind kind, uint16_t slot = 0) noexcept;
 
     void submit() noexcept;
-    // Waits for one completion at least, or until the time, under a second, is over.
-    void submit_and_wait(std::optional<std::chrono::milliseconds> limit) noexcept;
+    // Waits for one completion at least, or until the time is over.
+    void submit_and_wait(std::optional<std::chrono::nanoseconds> limit) noexcept;
 
     // visit(Tag, int32_t result, bool more): more says that the request goes on.
     template <typename Visitor> void for_each_completion(Visitor visit) noexcept {

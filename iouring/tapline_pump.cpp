@@ -102,7 +102,7 @@ int run(const std::vector<std::string>& arguments) {
     FrontEnds front_ends = open_front_ends(options);
     HostSide host;
     std::visit([&](auto& source) { set_up(host, source); }, options.tap_queues);
-    Pump pump(std::move(host.queues));
+    Pump pump(std::move(host.queues), options.policy);
     Status status(options.json_status);
     Server server(loop, pump, status);
 

@@ -22,8 +22,13 @@ constexpr size_t header_with_num_buffers = 12;
 } // namespace
 
 WireToGuest::WireToGuest(vhost::Virtqueue& queue, const Format& format, HeldFrames& held,
-                         DirectionCounters& counters)
-    : queue_(queue), held_(held), counters_(counters), format_(format), parts_(parts_max) {
+                         DirectionCounters& counters, RateLimit* limit)
+    : queue_(queue),
+      held_(held),
+      counters_(counters),
+      format_(format),
+      limit_(limit),
+      parts_(parts_max) {
     chains_.reserve(parts_max);
 }
 
@@ -41,15 +46,54 @@ unsigned WireToGuest::offer(Ring& ring) noexcept {
     if (!held_.empty()) { // They came first; publish() places them.
         return 0;
     }
+    if (limit_ != nullptr && !limit_reads()) {
+        return 0;
+    }
     if (large_) {
         offer_many_chains(ring);
     } else {
-        while (read_count_ < reads_wanted_ && look_at_next_chain()) {
+        const unsigned count = std::min<unsigned>(reads_wanted_, reads_allowed_);
+        while (read_count_ < count && look_at_next_chain()) {
             ring.read_tap_whole(held_.slot(read_count_), read_count_);
             ++read_count_;
         }
     }
     return read_count_ + put_back_;
+}
+
+// False: none may be read yet.
+bool WireToGuest::limit_reads() noexcept {
+    const auto now = RateLimit::now();
+    reads_allowed_ = limit_->frames_to_read(reads_per_turn_max, now);
+    if (reads_allowed_ > 0) {
+        wait_.reset();
+    } else {
+        wait_ = limit_->wait({.bytes = 1, .frames = 1}, now);
+    }
+    return reads_allowed_ > 0;
+}
+
+// What was read has left the wire, whatever becomes of it. A header that lies in guest memory can
+// be rewritten before this look: then the guest gets more segments in one, but no byte more.
+void WireToGuest::charge_reads() noexcept {
+    RateLimit::Load all{};
+    for (uint16_t slot = 0; slot < read_count_; ++slot) {
+        if (results_[slot] < static_cast<int32_t>(format_.header_bytes)) {
+            continue;
+        }
+        std::array<std::byte, sizeof(VirtioNetHeader)> copy;
+        std::span<const std::byte> header = held_.slot(slot);
+        if (direct_) {
+            copy_from_parts(parts_found(), copy);
+            header = copy;
+        }
+        const auto load =
+            RateLimit::Load::of(VirtioNetHeader::from(header),
+                                static_cast<size_t>(results_[slot]) - format_.header_bytes);
+        all.bytes += load.bytes;
+        all.frames += load.frames;
+    }
+    limit_->charge(all, RateLimit::now());
 }
 
 // Adds the ring's next chain to chains_. One that can hold no frame goes back empty, in its turn.
@@ -126,6 +170,9 @@ bool WireToGuest::publish() noexcept {
     gave_frames_ = false;
     tap_is_empty_ = false;
     if (read_count_ > 0) {
+        if (limit_ != nullptr) {
+            charge_reads();
+        }
         if (direct_) {
             place_direct();
         } else {

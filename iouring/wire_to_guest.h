@@ -10,11 +10,13 @@
 
 #include "iouring/counters.h"
 #include "iouring/held_frames.h"
+#include "iouring/rate_limit.h"
 #include "iouring/ring.h"
 #include "vhost/virtqueue.h"
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,8 +29,9 @@ public:
         bool mergeable;
     };
 
+    // limit: null where there is none; outlives this.
     WireToGuest(vhost::Virtqueue& queue, const Format& format, HeldFrames& held,
-                DirectionCounters& counters);
+                DirectionCounters& counters, RateLimit* limit = nullptr);
 
     // Queues reads, no more than the guest has chains for. Returns the chains dealt with: read
     // for, or given back because they can hold no frame.
@@ -43,11 +46,15 @@ public:
     bool tap_is_empty() const { return tap_is_empty_; }
     // A frame waits for the guest to make more chains available.
     bool holds_frame() const { return !held_.empty(); }
+    // How long frames have to stay in the tap queue; nothing where they may come.
+    std::optional<RateLimit::Time> wait() const { return wait_; }
     // The guest had its time: the frame is dropped, those behind it may fit.
     void give_up_held() noexcept;
 
 private:
     void begin_turn() noexcept;
+    bool limit_reads() noexcept;
+    void charge_reads() noexcept;
     bool look_at_next_chain() noexcept;
     bool find_room(size_t bytes) noexcept;
     std::span<const iovec> parts_found() const noexcept;
@@ -63,6 +70,7 @@ private:
     HeldFrames& held_;
     DirectionCounters& counters_;
     const Format format_;
+    RateLimit* const limit_;
 
     vhost::IovecList parts_;
     std::vector<vhost::Chain> chains_; // Looked at in this turn, from the ring's next on.
@@ -75,6 +83,9 @@ private:
     std::array<int32_t, reads_per_turn_max> results_{};
     uint16_t read_count_ = 0;
     bool direct_ = false; // The turn's one read goes straight to chains_.
+
+    unsigned reads_allowed_ = reads_per_turn_max; // By the limit.
+    std::optional<RateLimit::Time> wait_;
 
     bool gave_frames_ = false;
     bool tap_is_empty_ = false;

@@ -55,7 +55,7 @@ void turn(Ring& ring, GuestToWire& out, WireToGuest& in) {
         if (tag.kind == TagKind::tap_read) {
             in.completed(tag.slot, result);
         } else {
-            out.refused(tag.slot);
+            out.refused(tag.slot, result);
         }
     });
     out.publish();

@@ -29,7 +29,8 @@ protected:
     void turn(GuestToWire& path) {
         path.collect(*ring_);
         ring_->submit();
-        ring_->for_each_completion([&](Tag tag, int32_t, bool) { path.refused(tag.slot); });
+        ring_->for_each_completion(
+            [&](Tag tag, int32_t result, bool) { path.refused(tag.slot, result); });
         path.publish();
     }
     void turn() { turn(path_); }
@@ -169,6 +170,68 @@ TEST_F(GuestToWireTest, FrameTheTapRefusesIsCountedAndTakenBack) {
     EXPECT_EQ(dropped(Drop::refused_by_tap), 1u);
     EXPECT_EQ(counters_.frames.value(), 0u);
     EXPECT_EQ(counters_.bytes.value(), 0u);
+}
+
+// A socket that nobody reads is, for a moment, what a kernel without memory is.
+TEST_F(GuestToWireTest, FrameTheTapHasNoRoomForIsCountedAndLaterOnesPass) {
+    const auto large = test_frame(1, 60000);
+    const Buffer buffer = readable(60000);
+    std::memcpy(ram_.at(buffer.address), large.data(), large.size());
+    unsigned sent = 0;
+    for (; dropped(Drop::tap_busy) == 0 && sent < 10000; ++sent) {
+        add({buffer});
+        turn();
+        EXPECT_EQ(taken_back(), 1u);
+    }
+    ASSERT_EQ(dropped(Drop::tap_busy), 1u);
+    EXPECT_EQ(counters_.frames.value(), sent - 1);
+    for (unsigned number = 0; number + 1 < sent; ++number) {
+        expect_on_wire(large);
+    }
+    expect_quiet_wire();
+    const auto good = test_frame(7, 100);
+    send(good);
+    turn();
+    expect_on_wire(good);
+    EXPECT_EQ(dropped(Drop::refused_by_tap), 0u);
+}
+
+TEST_F(GuestToWireTest, FramesOverTheRateStayInTheRingInTheirOrder) {
+    const auto start = RateLimit::now();
+    RateLimit slow(RateLimit::Rates::parse("1fps,burst=3f"), start);
+    GuestToWire limited(*queue_, header_bytes, GuestToWire::Fate::send, counters_,
+                        std::make_unique<SendGate>(nullptr, &slow, header_bytes));
+    for (uint32_t i = 0; i < 5; ++i) {
+        send(test_frame(i, 100));
+    }
+    turn(limited);
+    EXPECT_EQ(taken_back(), 3u);
+    EXPECT_TRUE(limited.wait());
+    EXPECT_EQ(counters_.frames.value(), 3u);
+    queue_->rewind();
+    turn(); // Of a worker without limit, for the rest.
+    EXPECT_EQ(taken_back(), 2u);
+    for (uint32_t i = 0; i < 5; ++i) {
+        expect_on_wire(test_frame(i, 100));
+    }
+    expect_quiet_wire();
+}
+
+TEST_F(GuestToWireTest, FrameThatPortSecurityRefusesIsCountedAndTheNextPasses) {
+    const auto good = test_frame(2, 100);
+    MacAddress::Bytes source{};
+    std::memcpy(source.data(), good.data() + header_bytes + source.size(), source.size());
+    const PortSecurity security({.macs = {MacAddress(source)}}, MacAddress(source));
+    GuestToWire secure(*queue_, header_bytes, GuestToWire::Fate::send, counters_,
+                       std::make_unique<SendGate>(&security, nullptr, header_bytes));
+    send(test_frame(1, 100));
+    send(good);
+    turn(secure);
+    expect_on_wire(good);
+    expect_quiet_wire();
+    EXPECT_EQ(taken_back(), 2u);
+    EXPECT_EQ(dropped(Drop::spoofed_mac), 1u);
+    EXPECT_EQ(counters_.frames.value(), 1u);
 }
 
 TEST_F(GuestToWireTest, DisabledRingIsEmptiedWithoutSending) {

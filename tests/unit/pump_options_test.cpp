@@ -106,5 +106,59 @@ TEST(PumpOptions, DescriptorListThatIsNoneIsRefused) {
     }
 }
 
+TEST(PumpOptions, WithoutPolicyEverythingMayPass) {
+    const auto policy = parse({"--socket-path=s", "--parent=eth0"}).policy;
+    EXPECT_FALSE(policy.security);
+    EXPECT_FALSE(policy.limits[0]);
+    EXPECT_FALSE(policy.limits[1]);
+}
+
+TEST(PumpOptions, LimitsAreForADirectionEach) {
+    const auto policy = parse({"--socket-path=s", "--device=tl0", "--limit-guest-to-wire=1mbit",
+                               "--limit-wire-to-guest", "10kfps,burst=7f"})
+                            .policy;
+    constexpr auto out = static_cast<size_t>(Direction::guest_to_wire);
+    constexpr auto in = static_cast<size_t>(Direction::wire_to_guest);
+    EXPECT_EQ(policy.limits[out], RateLimit::Rates::parse("1mbit"));
+    EXPECT_EQ(policy.limits[in], RateLimit::Rates::parse("10kfps,burst=7f"));
+}
+
+TEST(PumpOptions, AllowedSourcesTurnPortSecurityOn) {
+    const auto rules = parse({"--socket-path=s", "--parent=eth0", "--allow-source-mac=own",
+                              "--allow-source-mac=52:54:00:00:00:09", "--allow-source-ip=192.0.2.7",
+                              "--allow-source-ip=2001:db8::/64", "--allow-dhcp-server"})
+                           .policy.security.value();
+    EXPECT_TRUE(rules.own_mac);
+    EXPECT_EQ(rules.macs, std::vector{MacAddress::parse("52:54:00:00:00:09")});
+    EXPECT_EQ(rules.addresses, (std::vector{IpPrefix::parse_source("192.0.2.7"),
+                                            IpPrefix::parse_source("2001:db8::/64")}));
+    EXPECT_TRUE(rules.dhcp_server);
+    EXPECT_FALSE(rules.router_advertisements);
+}
+
+TEST(PumpOptions, PortSecurityAloneRefusesRoutersAndDhcpServers) {
+    const auto rules =
+        parse({"--socket-path=s", "--parent=eth0", "--port-security"}).policy.security.value();
+    EXPECT_FALSE(rules.own_mac);
+    EXPECT_TRUE(rules.macs.empty());
+    EXPECT_TRUE(rules.addresses.empty());
+    EXPECT_FALSE(rules.dhcp_server);
+    EXPECT_FALSE(rules.router_advertisements);
+}
+
+TEST(PumpOptions, PolicyThatMeansNothingIsRefused) {
+    for (const char* option : {"--allow-dhcp-server", "--allow-router-advertisements"}) {
+        EXPECT_THROW(parse({"--socket-path=s", "--parent=eth0", option}), UsageError);
+    }
+    for (const char* option : {"--limit-guest-to-wire=fast", "--limit-wire-to-guest=0mbit",
+                               "--allow-source-mac=mine", "--allow-source-mac=01:00:5e:00:00:01",
+                               "--allow-source-ip=guest", "--allow-source-ip=192.0.2.7/24"}) {
+        EXPECT_THROW(parse({"--socket-path=s", "--parent=eth0", option}), Error) << option;
+    }
+    std::vector<std::string> many(258, "--allow-source-ip=192.0.2.7");
+    many[0] = "--socket-path=s";
+    EXPECT_THROW(parse(many), Error);
+}
+
 } // namespace
 } // namespace tapline

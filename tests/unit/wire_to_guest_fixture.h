@@ -24,10 +24,11 @@ protected:
 
     static constexpr uint32_t buffer_bytes = 1536;
 
-    explicit WireToGuestFixture(const WireToGuest::Format& format, uint16_t ring_size = 256)
+    explicit WireToGuestFixture(const WireToGuest::Format& format, uint16_t ring_size = 256,
+                                RateLimit* limit = nullptr)
         : vhost::VirtqueueFixture(
               {.size = ring_size, .features = bit(vhost::Feature::indirect_desc)}),
-          path_(*queue_, format, held_, counters_) {
+          path_(*queue_, format, held_, counters_, limit) {
         ring_->enable();
     }
 

@@ -340,5 +340,54 @@ TEST_F(LegacyHeader, HasNoNumBuffersAndTheFrameComesAsItWas) {
     EXPECT_EQ(counters_.bytes.value(), 90u);
 }
 
+// Full at the start and never again.
+struct NearlyNothing {
+    RateLimit limit{RateLimit::Rates::parse("1fps,burst=10f,1kbit,burst=1mb"), RateLimit::now()};
+};
+
+class Limited : protected NearlyNothing, public WireToGuestFixture {
+protected:
+    Limited()
+        : WireToGuestFixture({.header_bytes = header_bytes, .mergeable = true}, 256, &limit) {}
+};
+
+TEST_F(Limited, FramesOverTheRateWaitInTheTapInTheirOrder) {
+    offer_buffers(100);
+    for (uint32_t i = 0; i < 15; ++i) {
+        wire_.send(test_frame(i, 100));
+    }
+    run();
+    EXPECT_EQ(counters_.frames.value(), 10u);
+    ASSERT_TRUE(path_.wait());
+    EXPECT_GT(*path_.wait(), RateLimit::Time::zero());
+    EXPECT_FALSE(path_.tap_is_empty());
+    WireToGuest unlimited(*queue_, {.header_bytes = header_bytes, .mergeable = true}, held_,
+                          counters_);
+    for (unsigned count = 0; count < 5; ++count) {
+        unlimited.offer(*ring_);
+        ring_->submit();
+        ring_->for_each_completion(
+            [&](Tag tag, int32_t result, bool) { unlimited.completed(tag.slot, result); });
+        unlimited.publish();
+    }
+    for (uint32_t i = 0; i < 15; ++i) {
+        expect_frame(test_frame(i, 100), 1);
+    }
+}
+
+TEST_F(Limited, SegmentsOfAFrameAllCount) {
+    offer_buffers(100);
+    auto whole = test_frame(1, 12 + 66 + 12'000);
+    whole[1] = std::byte{1};    // gso_type
+    whole[4] = std::byte{0xe8}; // gso_size, 1000
+    whole[5] = std::byte{3};
+    wire_.send(whole);
+    wire_.send(test_frame(2, 100));
+    run();
+    EXPECT_EQ(counters_.frames.value(), 1u);
+    ASSERT_TRUE(path_.wait());
+    EXPECT_GT(*path_.wait(), std::chrono::seconds(2)) << "12 frames where 10 were allowed";
+}
+
 } // namespace
 } // namespace tapline

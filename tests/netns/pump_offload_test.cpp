@@ -3,9 +3,12 @@
 #include "tests/netns/frames.h"
 #include "tests/netns/packets.h"
 #include "tests/netns/pump_lab.h"
+#include "tests/netns/tap_guest.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -221,21 +224,25 @@ INSTANTIATE_TEST_SUITE_P(Wires, GuestsWithoutSegmentation, wirings, name_of);
 
 struct Lie {
     std::string name;
-    void (*tell)(VirtioHeader&);
+    void (*tell)(Offloaded&);
     friend void PrintTo(const Lie& lie, std::ostream* out) { *out << lie.name; }
 };
 
 class LyingHeaders : public testing::TestWithParam<Lie> {
 protected:
+    static Bytes lie() {
+        Offloaded lying = offload(to_wire(segment(Ip::v4, 1, 3000)), gso_size);
+        GetParam().tell(lying);
+        return lying.bytes(PumpLab::header_bytes);
+    }
+
     PumpLab lab_;
+    Guest guest_ = lab_.connect({.features = PumpLab::usual | checksums | segmentation});
 };
 
 TEST_P(LyingHeaders, AreRefusedAndCountedAndTheNextFramePasses) {
-    Guest guest = lab_.connect({.features = PumpLab::usual | checksums | segmentation});
-    Offloaded lying = offload(to_wire(segment(Ip::v4, 1, 3000)), gso_size);
-    GetParam().tell(lying.header);
-    ASSERT_TRUE(guest.send(lying.bytes(PumpLab::header_bytes)));
-    expect_frames_pass(lab_.station(), guest);
+    ASSERT_TRUE(guest_.send(lie()));
+    expect_frames_pass(lab_.station(), guest_);
     const auto counters = lab_.end().at("guest_to_wire");
     EXPECT_EQ(counters.at("dropped"), nlohmann::json({{"refused_by_tap", 1}}));
     EXPECT_EQ(counters.at("frames"), 1);
@@ -245,11 +252,50 @@ TEST_P(LyingHeaders, AreRefusedAndCountedAndTheNextFramePasses) {
 INSTANTIATE_TEST_SUITE_P(
     Lies, LyingHeaders,
     testing::Values(
-        Lie{"HeadersLongerThanTheFrame", [](auto& header) { header.header_bytes = 4000; }},
-        Lie{"SegmentsOfNoBytes", [](auto& header) { header.gso_size = 0; }},
-        Lie{"UnknownSegmentation", [](auto& header) { header.gso_type = 77; }},
-        Lie{"ChecksumFromBeyondTheFrame", [](auto& header) { header.checksum_start = 3001; }},
-        Lie{"ChecksumIntoBeyondTheFrame", [](auto& header) { header.checksum_offset = 65000; }}),
+        Lie{"HeadersLongerThanTheFrame", [](auto& lying) { lying.header.header_bytes = 4000; }},
+        Lie{"HeadersLongerThanAny", [](auto& lying) { lying.header.header_bytes = 0xffff; }},
+        Lie{"FrameShorterThanItsHeaders", [](auto& lying) { lying.frame.resize(53); }},
+        Lie{"FrameWithoutIp", [](auto& lying) { lying.frame.resize(20); }},
+        Lie{"SegmentsOfNoBytes", [](auto& lying) { lying.header.gso_size = 0; }},
+        Lie{"SegmentsLongerThanTheFrame", [](auto& lying) { lying.header.gso_size = 0xffff; }},
+        Lie{"SegmentsOfTheOtherIp",
+            [](auto& lying) { lying.header.gso_type = VirtioHeader::tcp6; }},
+        Lie{"SegmentsOfUdp", [](auto& lying) { lying.header.gso_type = 5; }},
+        Lie{"CongestionOfNothing", [](auto& lying) { lying.header.gso_type = 0x80; }},
+        Lie{"UnknownSegmentation", [](auto& lying) { lying.header.gso_type = 77; }},
+        Lie{"ChecksumFromBeyondTheFrame", [](auto& lying) { lying.header.checksum_start = 3001; }},
+        Lie{"ChecksumFromFarBeyond", [](auto& lying) { lying.header.checksum_start = 0xffff; }},
+        Lie{"ChecksumBehindTheLastByte", [](auto& lying) { lying.header.checksum_start = 2999; }},
+        Lie{"ChecksumIntoBeyondTheFrame",
+            [](auto& lying) { lying.header.checksum_offset = 65000; }},
+        Lie{"Everything",
+            [](auto& lying) {
+                std::ranges::fill(std::as_writable_bytes(std::span(&lying.header, 1)),
+                                  std::byte{0xff});
+            }}),
+    name_of);
+
+// The tap takes these; segments are made of them, or the device drops and counts them.
+using OddHeaders = LyingHeaders;
+
+TEST_P(OddHeaders, LeaveTheNextFrameAlone) {
+    uint32_t number = 0;
+    for (const char* uplink : {as_it_is, no_offloads}) {
+        run(uplink);
+        ASSERT_TRUE(guest_.send(lie()));
+        const Bytes good = frame_to_wire(++number);
+        ASSERT_TRUE(guest_.send(with_header(good, PumpLab::header_bytes)));
+        ASSERT_TRUE(receive_with(lab_.station(), good)) << uplink;
+    }
+    const auto counters = lab_.end().at("guest_to_wire");
+    EXPECT_EQ(counters.at("frames"), 4) << counters;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Lies, OddHeaders,
+    testing::Values(Lie{"SegmentsOfOneByte", [](auto& lying) { lying.header.gso_size = 1; }},
+                    Lie{"SegmentsWithoutChecksum", [](auto& lying) { lying.header.flags = 0; }},
+                    Lie{"FragmentsOfUdp", [](auto& lying) { lying.header.gso_type = 3; }}),
     name_of);
 
 } // namespace

@@ -148,6 +148,23 @@ TEST_F(Load, OverTheGuestsCapacityLosesOnlyWhatTheKernelCounts) {
     EXPECT_TRUE(lab_.end().at("wire_to_guest").at("dropped").empty());
 }
 
+// So far over its rate that what is owed takes longer than the moment.
+TEST(LimitedLoad, RestsUntilItsRateAllowsMore) {
+    PumpLab lab({.arguments = {"--limit-guest-to-wire", "1kbit,burst=1b", "--limit-wire-to-guest",
+                               "1kbit,burst=1b"}});
+    Guest guest = lab.connect();
+    for (uint32_t number = 0; number < 10; ++number) {
+        lab.station().send(with_header(frame_to_guest(number, 1514), Station::header_bytes));
+        guest.send(with_header(frame_to_wire(number, 1514), PumpLab::header_bytes));
+    }
+    expect_frames_to_guest(guest, 0, 1);
+    expect_frames_to_wire(lab.station(), 0, 1);
+    EXPECT_TRUE(comes_to_rest(lab.pump().pid()));
+    EXPECT_FALSE(guest.receive(0ms));
+    EXPECT_FALSE(lab.station().receive(0ms));
+    (void)lab.end();
+}
+
 class QueuePairs : public testing::Test {
 protected:
     static constexpr uint16_t flows = 32;

@@ -166,6 +166,14 @@ void restart(Guest& guest, Guest::Lane& lane) {
     await(guest);
 }
 
+void change_mtu(Guest&) {
+    run("ip link set peer0 mtu 9000 && ip link set uplink mtu 9000 && ip link set tl0 mtu 9000");
+    run("ip link set uplink mtu 1500 && ip link set peer0 mtu 1500"); // The device's follows.
+}
+
+INSTANTIATE_TEST_SUITE_P(Links, Changes, testing::Values(Change{"OfTheMtu", change_mtu}),
+                         [](const auto& test) { return test.param.name; });
+
 INSTANTIATE_TEST_SUITE_P(
     Messages, Changes,
     testing::Values(Change{"OfCalls", replace_calls}, Change{"ToTheSameMemory", share_again},

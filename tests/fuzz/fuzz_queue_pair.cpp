@@ -47,6 +47,15 @@ struct Station {
     std::array<DirectionCounters, direction_count> counters;
 };
 
+// Lets the guest's frames pass as far as port security and a limit do.
+std::unique_ptr<SendGate> make_gate(size_t header_bytes) {
+    static const MacAddress own({0x52, 0x54, 0, 0, 0, 1});
+    static const PortSecurity security(
+        {.macs = {}, .addresses = {IpPrefix::parse_source("192.0.2.7")}}, own);
+    static RateLimit limit(RateLimit::Rates::parse("1gbit,100kfps"), RateLimit::now());
+    return std::make_unique<SendGate>(&security, &limit, header_bytes);
+}
+
 void turn(Ring& ring, GuestToWire& out, WireToGuest& in) {
     out.collect(ring);
     in.offer(ring);
@@ -81,7 +90,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         features);
     const WireToGuest::Format format{.header_bytes = (shape.choice & 4) != 0 ? 10u : 12u,
                                      .mergeable = (shape.choice & 4) == 0};
-    GuestToWire out(*transmit, format.header_bytes, GuestToWire::Fate::send, station.counters[1]);
+    GuestToWire out(*transmit, format.header_bytes, GuestToWire::Fate::send, station.counters[1],
+                    (shape.choice & 16) != 0 ? make_gate(format.header_bytes) : nullptr);
     WireToGuest in(*receive, format, station.held, station.counters[0]);
     for (const uint16_t bytes : shape.frames) {
         if (bytes > 0) {

@@ -146,7 +146,9 @@ bool Session::ring_is_enabled(uint16_t ring) const {
 Vring& Session::ring(uint64_t index) {
     if (index >= rings_.size()) {
         throw ProtocolError(ProtocolFault::ring_index,
-                            fmt::format("{} of {} rings", index, rings_.size()));
+                            fmt::format("ring {} of {}: the front end uses more than {} queue "
+                                        "pairs, which is what --queues gives it",
+                                        index, rings_.size(), offer_.queue_pairs));
     }
     return rings_[index];
 }
@@ -203,7 +205,10 @@ Session::Reply Session::set_protocol_features(Message& message) {
 }
 
 Session::Reply Session::get_queue_num(Message&) {
-    return reply_of(uint64_t{offer_.queue_pairs}); // For net the unit is a pair.
+    // The specification names no unit. QEMU takes the answer for pairs, and needs as many as it was
+    // told to use; Cloud Hypervisor and crosvm take it for rings, and the latter gives the guest as
+    // many. Rings satisfy them all: QEMU learns that it wants too many at the first ring instead.
+    return reply_of(uint64_t{rings_.size()});
 }
 
 Session::Reply Session::set_owner(Message&) {

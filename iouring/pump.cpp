@@ -39,7 +39,8 @@ void add_named(nlohmann::ordered_json& sums, const std::array<Counter, n>& count
     }
 }
 
-// The lane of a ring that is started. One that cannot run is stopped, and why goes to refused.
+// The lane of a ring that is started. One that cannot run is stopped, and why goes to refused,
+// unless it waits for its memory to come back.
 std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
                                          std::exception_ptr& refused) {
     vhost::Vring& control = session.rings()[ring];
@@ -53,6 +54,9 @@ std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
             .call = control.call.get(),
             .error = control.error.get()};
     } catch (const vhost::ProtocolError&) {
+        if (control.may_wait_for_memory) {
+            return std::nullopt;
+        }
         control.started = false;
         refused = std::current_exception();
         return std::nullopt;

@@ -1,27 +1,23 @@
 #include "vhost/guest_memory.h"
 
 #include "vhost/protocol_error.h"
-#include "vhost/revoked_memory.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <bit>
-#include <cerrno>
 #include <string>
-#include <system_error>
+#include <utility>
 
 namespace tapline::vhost {
 namespace {
 
-constexpr uint64_t small_page = 4096;
+std::string name_of(const MemoryRegion& region) {
+    return fmt::format("region of {:#x} bytes at guest address {:#x}", region.size,
+                       region.guest_address);
+}
 
 [[noreturn]] void refuse(const MemoryRegion& region, const std::string& why) {
-    throw ProtocolError(ProtocolFault::memory_region,
-                        fmt::format("region of {:#x} bytes at guest address {:#x} {}", region.size,
-                                    region.guest_address, why));
+    throw ProtocolError(ProtocolFault::memory_region, fmt::format("{} {}", name_of(region), why));
 }
 
 bool wraps_around(uint64_t begin, uint64_t size) {
@@ -43,11 +39,22 @@ std::shared_ptr<const GuestMemory> GuestMemory::map(std::span<const MemoryRegion
     return memory;
 }
 
-GuestMemory::~GuestMemory() {
-    for (const Region& region : regions_) {
-        unwatch_mapping(region.mapping);
-        munmap(region.mapping, region.mapping_bytes);
+std::shared_ptr<const GuestMemory> GuestMemory::with(const MemoryRegion& region, int fd) const {
+    const std::shared_ptr<GuestMemory> memory(new GuestMemory(regions_));
+    memory->add(region, fd);
+    return memory;
+}
+
+std::shared_ptr<const GuestMemory> GuestMemory::without(const MemoryRegion& region) const {
+    const std::shared_ptr<GuestMemory> memory(new GuestMemory(regions_));
+    const size_t removed = std::erase_if(memory->regions_, [&](const Region& known) {
+        return known.guest_address == region.guest_address &&
+               known.user_address == region.user_address && known.size == region.size;
+    });
+    if (removed == 0) {
+        refuse(region, "is not there to be removed");
     }
+    return memory;
 }
 
 void GuestMemory::add(const MemoryRegion& region, int fd) {
@@ -55,9 +62,11 @@ void GuestMemory::add(const MemoryRegion& region, int fd) {
         refuse(region, "is empty");
     }
     if (wraps_around(region.guest_address, region.size) ||
-        wraps_around(region.user_address, region.size) ||
-        wraps_around(region.mmap_offset, region.size)) {
+        wraps_around(region.user_address, region.size)) {
         refuse(region, "wraps around the address space");
+    }
+    if (regions_.size() == memory_slots_max) {
+        refuse(region, fmt::format("is one more than {}", memory_slots_max));
     }
     for (const Region& other : regions_) {
         if (overlap(region.guest_address, region.size, other.guest_address, other.size) ||
@@ -65,40 +74,30 @@ void GuestMemory::add(const MemoryRegion& region, int fd) {
             refuse(region, fmt::format("overlaps the one at {:#x}", other.guest_address));
         }
     }
-    struct stat file {};
-    if (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode)) {
-        refuse(region, "comes with a descriptor that is no file");
+    auto mapping = SharedMapping::map(name_of(region), fd, region.mmap_offset, region.size);
+    const auto behind =
+        std::ranges::upper_bound(regions_, region.guest_address, {}, &Region::guest_address);
+    std::byte* host = mapping->bytes();
+    regions_.insert(behind, {.guest_address = region.guest_address,
+                             .user_address = region.user_address,
+                             .size = region.size,
+                             .host = host,
+                             .mapping = std::move(mapping)});
+}
+
+const GuestMemory::Region* GuestMemory::region_of(uint64_t address) const noexcept {
+    const auto behind = std::ranges::upper_bound(regions_, address, {}, &Region::guest_address);
+    if (behind == regions_.begin()) {
+        return nullptr;
     }
-    if (region.mmap_offset + region.size > static_cast<uint64_t>(file.st_size)) {
-        refuse(region, fmt::format("at offset {:#x} lies outside its file of {:#x} bytes",
-                                   region.mmap_offset, file.st_size));
-    }
-    // A hugetlbfs file tells its page as block size; a mapping begins and ends on one.
-    const auto block = static_cast<uint64_t>(file.st_blksize);
-    const uint64_t page = std::has_single_bit(block) ? std::max(block, small_page) : small_page;
-    const uint64_t begin = region.mmap_offset / page * page;
-    const uint64_t end = (region.mmap_offset + region.size + page - 1) / page * page;
-    void* mapping = mmap(nullptr, end - begin, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-                         fd, static_cast<off_t>(begin));
-    if (mapping == MAP_FAILED) {
-        refuse(region, fmt::format("cannot be mapped: {}", std::generic_category().message(errno)));
-    }
-    auto* bytes = static_cast<std::byte*>(mapping);
-    watch_mapping({.begin = bytes, .size = end - begin});
-    regions_.push_back({.guest_address = region.guest_address,
-                        .user_address = region.user_address,
-                        .size = region.size,
-                        .host = bytes + (region.mmap_offset - begin),
-                        .mapping = bytes,
-                        .mapping_bytes = end - begin});
+    const Region& found = *std::prev(behind);
+    return address - found.guest_address < found.size ? &found : nullptr;
 }
 
 bool GuestMemory::append(uint64_t address, uint32_t length, IovecList& list) const noexcept {
     while (length > 0) { // At most once a region: each turn ends one or leaves.
-        const auto holder = std::ranges::find_if(regions_, [&](const Region& region) {
-            return address - region.guest_address < region.size;
-        });
-        if (holder == regions_.end()) {
+        const Region* holder = region_of(address);
+        if (holder == nullptr) {
             return false;
         }
         const uint64_t offset = address - holder->guest_address;
@@ -112,23 +111,22 @@ bool GuestMemory::append(uint64_t address, uint32_t length, IovecList& list) con
     return true;
 }
 
-std::byte* GuestMemory::at(uint64_t Region::*base, uint64_t address,
-                           uint64_t length) const noexcept {
+std::byte* GuestMemory::at_guest_address(uint64_t address, uint64_t length) const noexcept {
+    const Region* holder = region_of(address);
+    if (holder == nullptr || length > holder->size - (address - holder->guest_address)) {
+        return nullptr;
+    }
+    return holder->host + (address - holder->guest_address);
+}
+
+std::byte* GuestMemory::at_user_address(uint64_t address, uint64_t length) const noexcept {
     for (const Region& region : regions_) {
-        const uint64_t offset = address - region.*base;
+        const uint64_t offset = address - region.user_address;
         if (offset < region.size && length <= region.size - offset) {
             return region.host + offset;
         }
     }
     return nullptr;
-}
-
-std::byte* GuestMemory::at_guest_address(uint64_t address, uint64_t length) const noexcept {
-    return at(&Region::guest_address, address, length);
-}
-
-std::byte* GuestMemory::at_user_address(uint64_t address, uint64_t length) const noexcept {
-    return at(&Region::user_address, address, length);
 }
 
 } // namespace tapline::vhost

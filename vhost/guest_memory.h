@@ -1,15 +1,18 @@
 // The guest's memory as the front end shared it: mapped files and the translation of addresses.
-// Immutable once made, so every thread may read it.
+// Immutable once made, so every thread may read it; a change makes another one, which shares the
+// mappings of regions that stay.
 #pragma once
 
 #include "backend/base/unique_fd.h"
 #include "vhost/iovec_list.h"
 #include "vhost/protocol.h"
+#include "vhost/shared_mapping.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace tapline::vhost {
@@ -20,9 +23,11 @@ public:
     // around or lie outside their file, and for files that cannot be mapped.
     static std::shared_ptr<const GuestMemory> map(std::span<const MemoryRegion> regions,
                                                   std::span<const UniqueFd> fds);
-    ~GuestMemory();
-    GuestMemory(const GuestMemory&) = delete;
-    GuestMemory& operator=(const GuestMemory&) = delete;
+    // This and one region more, held by fd. Throws as map() does.
+    std::shared_ptr<const GuestMemory> with(const MemoryRegion& region, int fd) const;
+    // This but for a region: the one with these addresses and this size. Throws ProtocolError
+    // where there is none.
+    std::shared_ptr<const GuestMemory> without(const MemoryRegion& region) const;
 
     // Adds guest physical [address, address + length) to list; false where a byte of it is no
     // guest memory or the list is full.
@@ -39,15 +44,15 @@ private:
         uint64_t user_address;
         uint64_t size;
         std::byte* host; // Of guest_address.
-        std::byte* mapping;
-        size_t mapping_bytes;
+        std::shared_ptr<const SharedMapping> mapping;
     };
 
     GuestMemory() = default;
+    explicit GuestMemory(std::vector<Region> regions) : regions_(std::move(regions)) {}
     void add(const MemoryRegion& region, int fd);
-    std::byte* at(uint64_t Region::*base, uint64_t address, uint64_t length) const noexcept;
+    const Region* region_of(uint64_t address) const noexcept;
 
-    std::vector<Region> regions_;
+    std::vector<Region> regions_; // By guest address.
 };
 
 } // namespace tapline::vhost

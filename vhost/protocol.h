@@ -23,6 +23,9 @@ enum class Request : uint32_t {
     set_protocol_features = 16,
     get_queue_num = 17,
     set_vring_enable = 18,
+    get_max_mem_slots = 36,
+    add_mem_reg = 37,
+    rem_mem_reg = 38,
 };
 
 struct Header {
@@ -39,6 +42,7 @@ constexpr uint32_t flag_need_reply = 1u << 3;
 
 constexpr uint64_t protocol_feature_mq = 1ull << 0;
 constexpr uint64_t protocol_feature_reply_ack = 1ull << 3;
+constexpr uint64_t protocol_feature_configure_mem_slots = 1ull << 15;
 
 struct VringState {
     uint32_t index;
@@ -76,6 +80,15 @@ struct MemoryTable {
     MemoryRegion regions[memory_regions_max];
 };
 static_assert(sizeof(MemoryTable) == 264);
+
+struct SingleMemoryRegion {
+    uint64_t padding;
+    MemoryRegion region;
+};
+static_assert(sizeof(SingleMemoryRegion) == 40);
+
+// Regions that may be added one by one: what QEMU and Linux have at most for a guest.
+constexpr size_t memory_slots_max = 509;
 
 constexpr size_t payload_bytes_max = sizeof(MemoryTable);
 constexpr size_t fds_max = memory_regions_max;

@@ -20,8 +20,9 @@ struct Slot {
 };
 static_assert(std::atomic<uintptr_t>::is_always_lock_free);
 
-// A new memory table is mapped before the old one goes; tests hold a few at a time.
-constexpr size_t slots_max = 16 * memory_regions_max;
+// A new memory table is mapped before the old one goes, and a log may lie beside them; tests hold a
+// few sessions at a time.
+constexpr size_t slots_max = 2 * (memory_slots_max + memory_regions_max);
 std::array<Slot, slots_max> slots;
 
 void on_sigbus(int signal, siginfo_t* info, void*) {

@@ -1,6 +1,7 @@
 #include "vhost/session.h"
 
 #include "vhost/features.h"
+#include "vhost/payload.h"
 #include "vhost/protocol_error.h"
 
 #include <fmt/format.h>
@@ -9,24 +10,12 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstring>
 
 namespace tapline::vhost {
 namespace {
 
-constexpr uint64_t offered_protocol_features = protocol_feature_mq | protocol_feature_reply_ack;
-
-// T is the whole payload, or its beginning: sizes are checked before any handler runs.
-template <typename T> T read(const Message& message) {
-    T value{};
-    std::memcpy(&value, message.bytes.data(), std::min<size_t>(sizeof value, message.header.size));
-    return value;
-}
-
-template <typename T> Session::Reply reply_of(const T& value) {
-    const auto bytes = std::as_bytes(std::span(&value, 1));
-    return std::vector(bytes.begin(), bytes.end());
-}
+constexpr uint64_t offered_protocol_features =
+    protocol_feature_mq | protocol_feature_reply_ack | protocol_feature_configure_mem_slots;
 
 void check_offered(uint64_t wanted, uint64_t offered) {
     if ((wanted & ~offered) != 0) {
@@ -41,63 +30,67 @@ bool is_eventfd(int fd) {
     return fstat(fd, &facts) == 0 && (facts.st_mode & S_IFMT) == 0;
 }
 
-constexpr size_t memory_table_bytes_min = offsetof(MemoryTable, regions);
-
 } // namespace
 
 struct Session::Handler {
-    enum class Touches : uint8_t { nothing, one_ring, all_rings };
-    enum class Fds : uint8_t { none, up_to_one, one_a_region };
+    enum class Touches : uint8_t { nothing, ring_of_state, ring_of_fd, all_rings };
 
     Request request;
-    size_t payload_bytes;
-    Fds fds;
+    size_t bytes_min; // Of payload.
+    size_t bytes_max;
+    size_t fds_min;
+    size_t fds_max;
     Touches touches;
     Reply (Session::*run)(Message&);
 };
 
 const Session::Handler* Session::find_handler(uint32_t request) {
-    using enum Handler::Fds;
     using enum Handler::Touches;
     using enum Request;
     using S = Session;
     constexpr size_t u64 = sizeof(uint64_t);
     constexpr size_t state = sizeof(VringState);
-    static constexpr std::array<Handler, 16> handlers = {{
-        {get_features, 0, none, nothing, &S::get_features},
-        {set_features, u64, none, all_rings, &S::set_features},
-        {set_owner, 0, none, nothing, &S::set_owner},
-        {reset_owner, 0, none, all_rings, &S::reset_owner},
-        {set_mem_table, memory_table_bytes_min, one_a_region, all_rings, &S::set_mem_table},
-        {set_vring_num, state, none, one_ring, &S::set_vring_num},
-        {set_vring_addr, sizeof(VringAddresses), none, one_ring, &S::set_vring_addr},
-        {set_vring_base, state, none, one_ring, &S::set_vring_base},
-        {get_vring_base, state, none, one_ring, &S::get_vring_base},
-        {set_vring_kick, u64, up_to_one, one_ring, &S::set_vring_kick},
-        {set_vring_call, u64, up_to_one, one_ring, &S::set_vring_call},
-        {set_vring_err, u64, up_to_one, one_ring, &S::set_vring_err},
-        {get_protocol_features, 0, none, nothing, &S::get_protocol_features},
-        {set_protocol_features, u64, none, nothing, &S::set_protocol_features},
-        {get_queue_num, 0, none, nothing, &S::get_queue_num},
-        {set_vring_enable, state, none, one_ring, &S::set_vring_enable},
-    }};
+    constexpr size_t addresses = sizeof(VringAddresses);
+    constexpr size_t table_min = offsetof(MemoryTable, regions);
+    constexpr size_t table_max = sizeof(MemoryTable);
+    constexpr size_t region = sizeof(SingleMemoryRegion);
+    static constexpr auto handlers = std::to_array<Handler>({
+        {get_features, 0, 0, 0, 0, nothing, &S::get_features},
+        {set_features, u64, u64, 0, 0, all_rings, &S::set_features},
+        {set_owner, 0, 0, 0, 0, nothing, &S::set_owner},
+        {reset_owner, 0, 0, 0, 0, all_rings, &S::reset_owner},
+        {set_mem_table, table_min, table_max, 0, fds_max, all_rings, &S::set_mem_table},
+        {set_vring_num, state, state, 0, 0, ring_of_state, &S::set_vring_num},
+        {set_vring_addr, addresses, addresses, 0, 0, ring_of_state, &S::set_vring_addr},
+        {set_vring_base, state, state, 0, 0, ring_of_state, &S::set_vring_base},
+        {get_vring_base, state, state, 0, 0, ring_of_state, &S::get_vring_base},
+        {set_vring_kick, u64, u64, 0, 1, ring_of_fd, &S::set_vring_kick},
+        {set_vring_call, u64, u64, 0, 1, ring_of_fd, &S::set_vring_call},
+        {set_vring_err, u64, u64, 0, 1, ring_of_fd, &S::set_vring_err},
+        {get_protocol_features, 0, 0, 0, 0, nothing, &S::get_protocol_features},
+        {set_protocol_features, u64, u64, 0, 0, nothing, &S::set_protocol_features},
+        {get_queue_num, 0, 0, 0, 0, nothing, &S::get_queue_num},
+        {set_vring_enable, state, state, 0, 0, ring_of_state, &S::set_vring_enable},
+        {get_max_mem_slots, 0, 0, 0, 0, nothing, &S::get_max_mem_slots},
+        {add_mem_reg, region, region, 1, 1, all_rings, &S::add_mem_reg},
+        {rem_mem_reg, region, region, 0, 1, all_rings, &S::rem_mem_reg}, // Some send one, unasked.
+    });
     const auto* found = std::ranges::find(handlers, Request{request}, &Handler::request);
     return found == handlers.end() ? nullptr : found;
 }
 
 void Session::check(const Handler& handler, const Message& message) {
     const size_t size = message.header.size;
-    const bool variable = handler.fds == Handler::Fds::one_a_region;
-    if (variable ? size < handler.payload_bytes : size != handler.payload_bytes) {
+    if (size < handler.bytes_min || size > handler.bytes_max) {
         throw ProtocolError(ProtocolFault::wrong_payload_size,
                             fmt::format("request {} came with {} bytes instead of {}",
-                                        message.header.request, size, handler.payload_bytes));
+                                        message.header.request, size, handler.bytes_min));
     }
-    const size_t fds_allowed = variable ? fds_max : handler.fds == Handler::Fds::up_to_one ? 1 : 0;
-    if (message.fds.size() > fds_allowed) {
+    const size_t fds = message.fds.size();
+    if (fds < handler.fds_min || fds > handler.fds_max) {
         throw ProtocolError(ProtocolFault::wrong_fd_count,
                             fmt::format("request {} came with {} descriptors, not {}",
-                                        message.header.request, message.fds.size(), fds_allowed));
+                                        message.header.request, fds, handler.fds_max));
     }
 }
 
@@ -115,9 +108,9 @@ Session::PairRange Session::affected_pairs(const Message& message) const {
     if (handler->touches == Handler::Touches::all_rings) {
         return {0, offer_.queue_pairs};
     }
-    const bool in_low_byte = handler->fds == Handler::Fds::up_to_one;
-    const uint64_t ring = in_low_byte ? read<uint64_t>(message) & vring_fd_index_mask
-                                      : read<VringState>(message).index;
+    const uint64_t ring = handler->touches == Handler::Touches::ring_of_fd
+                              ? read<uint64_t>(message) & vring_fd_index_mask
+                              : read<VringState>(message).index;
     if (ring >= rings_.size()) {
         return none; // handle() will refuse it.
     }
@@ -222,23 +215,6 @@ Session::Reply Session::reset_owner(Message&) {
     return std::nullopt;
 }
 
-Session::Reply Session::set_mem_table(Message& message) {
-    const auto table = read<MemoryTable>(message);
-    if (table.count > memory_regions_max ||
-        message.header.size < memory_table_bytes_min + table.count * sizeof(MemoryRegion)) {
-        throw ProtocolError(ProtocolFault::wrong_payload_size,
-                            fmt::format("{} bytes cannot hold {} memory regions",
-                                        message.header.size, table.count));
-    }
-    if (message.fds.size() != table.count) {
-        throw ProtocolError(ProtocolFault::wrong_fd_count,
-                            fmt::format("{} descriptors came for {} memory regions",
-                                        message.fds.size(), table.count));
-    }
-    memory_ = GuestMemory::map(std::span(table.regions).first(table.count), message.fds);
-    return std::nullopt;
-}
-
 Session::Reply Session::set_vring_num(Message& message) {
     const auto state = read<VringState>(message);
     const bool packed = has(features_, Feature::ring_packed); // 2.8.10.1: any size will do.
@@ -289,6 +265,7 @@ Session::Reply Session::set_vring_kick(Message& message) {
     }
     target.kick = std::move(fd);
     target.started = true;
+    target.may_wait_for_memory = false;
     return std::nullopt;
 }
 

@@ -77,6 +77,9 @@ private:
     Reply set_vring_call(Message& message);
     Reply set_vring_err(Message& message);
     Reply set_vring_enable(Message& message);
+    Reply get_max_mem_slots(Message& message);
+    Reply add_mem_reg(Message& message);
+    Reply rem_mem_reg(Message& message);
 
     Vring& ring(uint64_t index);
     Vring& stopped_ring(uint64_t index);

@@ -24,6 +24,8 @@ struct Vring {
     UniqueFd error;
     bool started = false;
     bool enabled = false;
+    // Memory was taken from under it: it runs while its memory is there, and else waits.
+    bool may_wait_for_memory = false;
 };
 
 } // namespace tapline::vhost

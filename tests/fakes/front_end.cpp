@@ -107,6 +107,16 @@ void FrontEnd::share(const GuestRam& ram) {
          {.fds = {ram.fd()}});
 }
 
+bool FrontEnd::add(const vhost::MemoryRegion& region, int fd) {
+    return acknowledged(Request::add_mem_reg,
+                        vhost::SingleMemoryRegion{.padding = 0, .region = region}, {fd}) == 0;
+}
+
+bool FrontEnd::remove(const vhost::MemoryRegion& region) {
+    return acknowledged(Request::rem_mem_reg,
+                        vhost::SingleMemoryRegion{.padding = 0, .region = region}) == 0;
+}
+
 FrontEnd::RingEvents FrontEnd::start_ring(uint32_t index, const DriverRing& ring, uint32_t base) {
     RingEvents events{.kick = make_eventfd(), .call = make_eventfd(), .error = make_eventfd()};
     send(Request::set_vring_num, vhost::VringState{.index = index, .num = ring.size()});

@@ -67,6 +67,9 @@ public:
     bool is_closed();
 
     void share(const GuestRam& ram);
+    // One region more or less, with need_reply: whether the back end agrees.
+    bool add(const vhost::MemoryRegion& region, int fd);
+    bool remove(const vhost::MemoryRegion& region);
     struct RingEvents {
         UniqueFd kick;
         UniqueFd call;

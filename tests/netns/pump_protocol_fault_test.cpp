@@ -266,7 +266,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Requests, BadMessages,
-    testing::Values(unknown("Zero", 0), unknown("SetLogBase", 6), unknown("SendRarp", 19),
+    testing::Values(unknown("Zero", 0), unknown("SetConfig", 25), unknown("GpuSetSocket", 33),
                     unknown("Largest", ~0u),
                     BadMessage{"FeatureNotOffered", "unoffered_feature", Stage::nothing,
                                [](const Belongings&) {

@@ -145,6 +145,19 @@ void share_in_two_parts(Guest& guest) {
     await(guest);
 }
 
+// As QEMU does when memory is plugged in and when the map of the memory in use changes: for a
+// while the rings are nowhere.
+void plug_memory(Guest& guest) {
+    const fakes::GuestRam more(1 << 20, 1ull << 32);
+    EXPECT_TRUE(guest.front_end().add(more.region(), more.fd()));
+    EXPECT_TRUE(guest.front_end().remove(more.region()));
+}
+
+void take_memory_away_for_a_moment(Guest& guest) {
+    EXPECT_TRUE(guest.front_end().remove(guest.ram().region()));
+    EXPECT_TRUE(guest.front_end().add(guest.ram().region(), guest.ram().fd()));
+}
+
 void replace_calls(Guest& guest) {
     for (Guest::Lane* lane : {&guest.receiver(), &guest.transmitter()}) {
         lane->events.call = fakes::make_eventfd();
@@ -182,6 +195,8 @@ INSTANTIATE_TEST_SUITE_P(
                                share_in_two_parts(guest);
                                share_again(guest);
                            }},
+                    Change{"ToMoreMemory", plug_memory},
+                    Change{"OfTheMemoryInUse", take_memory_away_for_a_moment},
                     Change{"OfReceiveEnable",
                            [](Guest& guest) { disable_for_a_moment(guest, guest.receiver()); }},
                     Change{"OfTransmitEnable",
@@ -224,6 +239,21 @@ TEST_F(Reconfiguration, AStoppedRingTakesNothing) {
     EXPECT_FALSE(lab_.station().receive(0ms));
     guest.transmitter().events = guest.front_end().start_ring(1, *guest.transmitter().ring, base);
     expect_frames_to_wire(lab_.station(), 1, 1);
+}
+
+TEST_F(Reconfiguration, RingsWithoutMemoryWaitForIt) {
+    Guest guest = lab_.connect();
+    expect_frames_pass(lab_.station(), guest);
+    ASSERT_TRUE(guest.front_end().remove(guest.ram().region()));
+    EXPECT_EQ(lab_.pump().wait_for("running").at("queue_pairs"), 1);
+    EXPECT_EQ(lab_.pump().wait_for("running").at("queue_pairs"), 0);
+    lab_.station().send(with_header(frame_to_guest(1), Station::header_bytes));
+    guest.send(with_header(frame_to_wire(1), PumpLab::header_bytes));
+    EXPECT_FALSE(lab_.station().receive(0ms));
+    ASSERT_TRUE(guest.front_end().add(guest.ram().region(), guest.ram().fd()));
+    expect_frames_to_guest(guest, 1, 1);
+    expect_frames_to_wire(lab_.station(), 1, 1);
+    EXPECT_TRUE(lab_.end().at("protocol_errors").empty());
 }
 
 TEST_F(Reconfiguration, ADisabledReceiveRingLetsFramesWait) {

@@ -114,6 +114,46 @@ TEST_F(GuestMemoryTest, RangeMayEndWhereMemoryEnds) {
     EXPECT_FALSE(append(low_begin - 1, 2));
 }
 
+TEST_F(GuestMemoryTest, ManyRegionsLeadToTheirOwnBytes) {
+    constexpr uint64_t pages = 200;
+    const fakes::GuestRam ram(pages * 4096, 0);
+    auto memory = GuestMemory::map({}, {});
+    for (uint64_t i = 0; i < pages; ++i) { // Every second page, in no order.
+        const uint64_t page = (i * 77) % pages;
+        *ram.at(page * 4096) = std::byte(page);
+        memory = memory->with({.guest_address = page * 8192,
+                               .size = 4096,
+                               .user_address = ram.user_address(page * 4096),
+                               .mmap_offset = page * 4096},
+                              ram.fd());
+    }
+    for (uint64_t page = 0; page < pages; ++page) {
+        ASSERT_NE(memory->at_guest_address(page * 8192, 4096), nullptr) << page;
+        EXPECT_EQ(*memory->at_guest_address(page * 8192, 4096), std::byte(page));
+        EXPECT_EQ(memory->at_guest_address(page * 8192 + 4096, 1), nullptr) << page;
+    }
+}
+
+TEST_F(GuestMemoryTest, RegionsThatStayAreNotMappedAnew) {
+    const fakes::GuestRam third(region_bytes, high_end);
+    const std::byte* low = memory_->at_guest_address(low_begin, 1);
+    const auto more = memory_->with(third.region(), third.fd());
+    EXPECT_EQ(more->at_guest_address(low_begin, 1), low);
+    EXPECT_NE(more->at_guest_address(high_end, region_bytes), nullptr);
+    EXPECT_EQ(memory_->at_guest_address(high_end, 1), nullptr) << "the old table changed";
+    const auto less = more->without(high_.region());
+    EXPECT_EQ(less->at_guest_address(low_begin, 1), low);
+    EXPECT_EQ(less->at_guest_address(high_begin, 1), nullptr);
+    EXPECT_NE(less->at_guest_address(high_end, 1), nullptr);
+}
+
+TEST_F(GuestMemoryTest, MappingOutlivesTheTableItCameWith) {
+    auto less = memory_->without(high_.region());
+    memory_.reset();
+    *low_.at(low_begin) = std::byte{9};
+    EXPECT_EQ(*less->at_guest_address(low_begin, 1), std::byte{9});
+}
+
 TEST_F(GuestMemoryTest, EmptyRangeIsNoPart) {
     EXPECT_TRUE(append(low_begin, 0));
     EXPECT_EQ(list_.size(), 0u);

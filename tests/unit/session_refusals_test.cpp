@@ -32,7 +32,7 @@ protected:
 };
 
 TEST_F(SessionRefusals, UnknownRequests) {
-    for (const uint32_t request : {0u, 6u, 7u, 19u, 1000u, UINT32_MAX}) {
+    for (const uint32_t request : {0u, 23u, 24u, 33u, 1000u, UINT32_MAX}) {
         expect_refused(unknown_request, [&] { return tell_bytes(request, {}, {event_.get()}); });
     }
 }
@@ -66,6 +66,7 @@ constexpr SizedRequest sized_requests[] = {
     {set_protocol_features, 8},
     {get_queue_num, 0},
     {set_vring_enable, sizeof(VringState)},
+    {get_max_mem_slots, 0},
 };
 
 TEST_F(SessionRefusals, PayloadsOfAnyOtherSize) {

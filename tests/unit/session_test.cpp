@@ -9,8 +9,9 @@ using SessionTest = SessionFixture;
 
 TEST_F(SessionTest, OffersItsFeaturesAndThoseOfTheProtocol) {
     EXPECT_EQ(ask<uint64_t>(get_features), offered | bit(Feature::protocol_features));
-    EXPECT_EQ(ask<uint64_t>(get_protocol_features),
-              protocol_feature_mq | protocol_feature_reply_ack);
+    EXPECT_EQ(ask<uint64_t>(get_protocol_features), protocol_feature_mq |
+                                                        protocol_feature_reply_ack |
+                                                        protocol_feature_configure_mem_slots);
 }
 
 // QEMU compares it with queue pairs, Cloud Hypervisor and crosvm with rings: it may not be less.
@@ -193,14 +194,15 @@ protected:
 };
 
 TEST_F(AffectedPairs, QuestionsTouchNoRing) {
-    for (const Request request :
-         {get_features, get_protocol_features, get_queue_num, set_owner, set_protocol_features}) {
+    for (const Request request : {get_features, get_protocol_features, get_queue_num, set_owner,
+                                  set_protocol_features, get_max_mem_slots}) {
         EXPECT_EQ(affected(request), none) << static_cast<int>(request);
     }
 }
 
 TEST_F(AffectedPairs, MemoryAndFeaturesTouchAll) {
-    for (const Request request : {set_features, set_mem_table, reset_owner}) {
+    for (const Request request :
+         {set_features, set_mem_table, reset_owner, add_mem_reg, rem_mem_reg}) {
         EXPECT_EQ(affected(request), std::pair(0, 2)) << static_cast<int>(request);
     }
 }

@@ -7,6 +7,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <array>
@@ -97,6 +98,15 @@ MacAddress TapQueue::mac() const {
     return MacAddress(bytes);
 }
 
+std::optional<uint32_t> TapQueue::mtu() const {
+    ifreq request = interface_of(fd());
+    const UniqueFd any_socket(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!any_socket || ioctl(any_socket.get(), SIOCGIFMTU, &request) < 0) {
+        return std::nullopt;
+    }
+    return static_cast<uint32_t>(request.ifr_mtu);
+}
+
 unsigned TapQueue::supported_offloads() {
     // The kernel knows no question but the attempt; each family needs checksums.
     unsigned supported = 0;
@@ -117,6 +127,7 @@ void TapQueue::configure(VnetHeader header, unsigned offloads) {
     set(fd(), TUNSETVNETHDRSZ, &header_bytes, "header size");
     set(fd(), TUNSETVNETLE, &little_endian, "header byte order");
     set(fd(), TUNSETOFFLOAD, static_cast<unsigned long>(offloads), "offloads");
+    header_ = header;
 }
 
 void TapQueue::discard_waiting_frames() {
@@ -131,6 +142,16 @@ void TapQueue::discard_waiting_frames() {
         }
         throw Error::from_errno("read a tap queue without blocking",
                                 errno == EOPNOTSUPP ? "needs Linux 6.4 or newer" : "");
+    }
+}
+
+void TapQueue::send(std::span<const std::byte> frame) {
+    std::array<std::byte, static_cast<size_t>(VnetHeader::v1)> zeros{};
+    const std::array<iovec, 2> parts{
+        {{.iov_base = zeros.data(), .iov_len = static_cast<size_t>(header_)},
+         {.iov_base = const_cast<std::byte*>(frame.data()), .iov_len = frame.size()}}};
+    if (writev(fd(), parts.data(), parts.size()) < 0) {
+        throw Error::from_errno(fmt::format("send a frame through '{}'", device_name()));
     }
 }
 

@@ -6,7 +6,10 @@
 #include "backend/mac_address.h"
 #include "backend/tap_node.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +28,9 @@ public:
     std::string device_name() const;
     // The device's address as it is now.
     MacAddress mac() const;
+    // Bytes its device carries behind an Ethernet header; nothing where the device is in another
+    // network namespace.
+    std::optional<uint32_t> mtu() const;
 
     // TUN_F_* bits the kernel takes for this queue, tried out one family after the other.
     unsigned supported_offloads();
@@ -33,6 +39,8 @@ public:
     // Throws away what waits in the queue. Throws Error before Linux 6.4, where reading cannot but
     // block.
     void discard_waiting_frames();
+    // One frame, without header, as a guest would send it. Throws Error where the kernel refuses.
+    void send(std::span<const std::byte> frame);
     // A detached queue gets no frames; an attached one gets its share whether read or not.
     void set_attached(bool attached);
 
@@ -40,6 +48,7 @@ private:
     explicit TapQueue(UniqueFd fd) : fd_(std::move(fd)) {}
 
     UniqueFd fd_;
+    VnetHeader header_ = VnetHeader::v1;
     bool attached_ = true;
 };
 

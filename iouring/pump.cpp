@@ -1,6 +1,7 @@
 #include "iouring/pump.h"
 
 #include "backend/base/error.h"
+#include "iouring/announcement.h"
 #include "iouring/offload.h"
 #include "vhost/features.h"
 #include "vhost/protocol_error.h"
@@ -21,10 +22,15 @@ using vhost::Feature;
 constexpr std::array<const char*, direction_count> direction_names = {"wire_to_guest",
                                                                       "guest_to_wire"};
 
+// VIRTIO_NET_F_GUEST_ANNOUNCE is left out on purpose. With it QEMU sends no RARP after a migration
+// and relies on the guest, which announces only interfaces that have an IP address; and the
+// Linux driver refuses a card that has it without a control queue, which front ends that pass our
+// bits as they are (crosvm) do not give. Without it the RARP works for every guest.
 uint64_t features_of(TapQueue& tap, size_t queue_pairs) {
-    constexpr uint64_t always = vhost::bits(
-        Feature::version_1, Feature::mrg_rxbuf, Feature::event_idx, Feature::indirect_desc,
-        Feature::any_layout, Feature::ring_packed, Feature::in_order, Feature::ring_reset);
+    constexpr uint64_t always =
+        vhost::bits(Feature::version_1, Feature::mrg_rxbuf, Feature::mtu, Feature::event_idx,
+                    Feature::indirect_desc, Feature::any_layout, Feature::ring_packed,
+                    Feature::in_order, Feature::ring_reset);
     return always | features_for_offloads(tap.supported_offloads()) |
            (queue_pairs > 1 ? bit(Feature::mq) : 0);
 }
@@ -67,8 +73,7 @@ std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
 
 Pump::Pump(std::vector<TapQueue> taps, const Policy& policy)
     : attention_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      offer_({.features = features_of(taps.front(), taps.size()),
-              .queue_pairs = static_cast<uint16_t>(taps.size())}) {
+      features_(features_of(taps.front(), taps.size())) {
     if (!attention_) {
         throw Error::from_errno("make an eventfd");
     }
@@ -86,6 +91,18 @@ Pump::Pump(std::vector<TapQueue> taps, const Policy& policy)
         pairs_.push_back({.tap = std::move(tap), .worker = std::move(worker)});
     }
     begin();
+}
+
+vhost::Session::Offer Pump::offer() const {
+    vhost::Session::Offer offer{.features = features_, .queue_pairs = queue_pairs()};
+    if (const auto mtu = pairs_.front().tap.mtu()) {
+        offer.mtu_max = *mtu;
+    }
+    return offer;
+}
+
+void Pump::announce(const MacAddress& station) {
+    pairs_.front().tap.send(announcement_of(station));
 }
 
 void Pump::begin() {
@@ -162,7 +179,7 @@ void Pump::set_format(Pair& pair, const Format& format) {
 }
 
 void Pump::end(vhost::Session& session) {
-    pause(session, {0, static_cast<uint16_t>(pairs_.size())});
+    pause(session, {0, queue_pairs()});
     for (size_t number = 0; number < pairs_.size(); ++number) {
         pairs_[number].worker->forget_held_frames();
         pairs_[number].tap.set_attached(number == 0);

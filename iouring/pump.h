@@ -2,6 +2,7 @@
 // Main thread only.
 #pragma once
 
+#include "backend/mac_address.h"
 #include "backend/tap_queue.h"
 #include "iouring/queue_pair.h"
 #include "vhost/session.h"
@@ -28,7 +29,9 @@ public:
     // One tap queue a pair. Throws Error where the kernel cannot run a worker.
     explicit Pump(std::vector<TapQueue> taps, const Policy& policy = {});
 
-    vhost::Session::Offer offer() const { return offer_; }
+    // What the device can do now: its MTU may change while it is there.
+    vhost::Session::Offer offer() const;
+    uint16_t queue_pairs() const { return static_cast<uint16_t>(pairs_.size()); }
     // Readable when a ring broke: then call take_faults().
     int attention() const { return attention_.get(); }
 
@@ -39,6 +42,8 @@ public:
     // Gives the workers every started ring they do not have. Throws ProtocolError for a ring that
     // cannot start, after all others have.
     void resume(vhost::Session& session);
+    // Tells switches where this station is. Throws Error where the frame cannot be sent.
+    void announce(const MacAddress& station);
     // The session is over.
     void end(vhost::Session& session);
 
@@ -71,7 +76,7 @@ private:
     std::optional<PortSecurity> security_;
     std::array<std::optional<RateLimit>, direction_count> limits_; // Full at the start only.
     std::vector<Pair> pairs_;
-    vhost::Session::Offer offer_;
+    uint64_t features_;
 };
 
 } // namespace tapline

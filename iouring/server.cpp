@@ -27,7 +27,7 @@ Server::Server(MainLoop& loop, Pump& pump, Status& status)
 
 void Server::stop() {
     if (session_) { // The workers use its descriptors.
-        pump_.pause(*session_, {0, pump_.offer().queue_pairs});
+        pump_.pause(*session_, {0, pump_.queue_pairs()});
     }
 }
 
@@ -53,6 +53,7 @@ void Server::begin(UniqueFd connected) {
     connection_.emplace(std::move(connected));
     on_message_ = loop_.on_readable(connection_->fd(), [this] { on_messages(); });
     told_running_ = 0;
+    told_silent_ = false;
     ++sessions_;
     status_.tell("connected", nlohmann::ordered_json::object());
     log(LogLevel::info, "front end connected");
@@ -110,12 +111,26 @@ void Server::handle(vhost::Message message) {
     pump_.pause(*session_, session_->affected_pairs(message));
     attempt([&] { reply = session_->handle(std::move(message)); });
     attempt([&] { pump_.resume(*session_); });
+    if (const auto station = session_->take_announcement()) {
+        announce(MacAddress(*station));
+    }
     if (reply) {
         connection_->reply(request, *reply);
     } else if (acknowledge) {
         connection_->reply(request, std::as_bytes(std::span(&outcome, 1)));
     }
     tell_running();
+}
+
+// A courtesy to the switches: the guest goes on without it.
+void Server::announce(const MacAddress& station) {
+    try {
+        pump_.announce(station);
+    } catch (const Error& error) {
+        const bool first = !std::exchange(told_silent_, true);
+        log(first ? LogLevel::warning : LogLevel::debug, "cannot announce {}: {}", station.text(),
+            error.what());
+    }
 }
 
 void Server::refuse(const vhost::ProtocolError& error) {

@@ -39,6 +39,7 @@ private:
     void end(const std::string& reason);
     void on_messages();
     void handle(vhost::Message message);
+    void announce(const MacAddress& station);
     void refuse(const vhost::ProtocolError& error);
     void tell_running();
     void tell_faults();
@@ -50,6 +51,7 @@ private:
     std::optional<vhost::Connection> connection_;
     std::optional<vhost::Session> session_;
     unsigned told_running_ = 0;
+    bool told_silent_ = false; // That announcements fail.
     uint64_t sessions_ = 0;
     std::array<uint64_t, vhost::protocol_fault_count> protocol_errors_{};
 

@@ -116,7 +116,7 @@ int run(const std::vector<std::string>& arguments) {
     if (const auto* path = std::get_if<std::string>(&options.front_end)) {
         host.facts["socket"] = *path;
     }
-    host.facts["queue_pairs"] = pump.offer().queue_pairs;
+    host.facts["queue_pairs"] = pump.queue_pairs();
     status.tell("listening", host.facts);
     log(LogLevel::info, "ready: {}", to_line(host.facts));
     std::visit([&](auto& source) { serve(server, source); }, front_ends);

@@ -11,6 +11,8 @@ const char* name(Feature feature) {
         return "VIRTIO_NET_F_CSUM";
     case Feature::guest_csum:
         return "VIRTIO_NET_F_GUEST_CSUM";
+    case Feature::mtu:
+        return "VIRTIO_NET_F_MTU";
     case Feature::guest_tso4:
         return "VIRTIO_NET_F_GUEST_TSO4";
     case Feature::guest_tso6:

@@ -10,6 +10,7 @@ namespace tapline::vhost {
 enum class Feature : uint8_t {
     csum = 0,
     guest_csum = 1,
+    mtu = 3,
     guest_tso4 = 7,
     guest_tso6 = 8,
     guest_ecn = 9,

@@ -23,9 +23,14 @@ enum class Request : uint32_t {
     set_protocol_features = 16,
     get_queue_num = 17,
     set_vring_enable = 18,
+    send_rarp = 19,
+    net_set_mtu = 20,
+    reset_device = 34,
     get_max_mem_slots = 36,
     add_mem_reg = 37,
     rem_mem_reg = 38,
+    set_status = 39,
+    get_status = 40,
 };
 
 struct Header {
@@ -41,8 +46,12 @@ constexpr uint32_t flag_reply = 1u << 2;
 constexpr uint32_t flag_need_reply = 1u << 3;
 
 constexpr uint64_t protocol_feature_mq = 1ull << 0;
+constexpr uint64_t protocol_feature_rarp = 1ull << 2;
 constexpr uint64_t protocol_feature_reply_ack = 1ull << 3;
+constexpr uint64_t protocol_feature_net_mtu = 1ull << 4;
+constexpr uint64_t protocol_feature_reset_device = 1ull << 13;
 constexpr uint64_t protocol_feature_configure_mem_slots = 1ull << 15;
+constexpr uint64_t protocol_feature_status = 1ull << 16;
 
 struct VringState {
     uint32_t index;

@@ -34,6 +34,8 @@ const char* to_text(ProtocolFault fault) {
         return "ring_address";
     case ProtocolFault::memory_region:
         return "memory_region";
+    case ProtocolFault::bad_value:
+        return "bad_value";
     case ProtocolFault::unread_reply:
         return "unread_reply";
     }
@@ -58,6 +60,7 @@ bool ends_session(ProtocolFault fault) {
     case ProtocolFault::ring_size:
     case ProtocolFault::ring_address:
     case ProtocolFault::memory_region:
+    case ProtocolFault::bad_value:
         return false;
     }
     return true;

@@ -23,6 +23,7 @@ enum class ProtocolFault : uint8_t {
     ring_size,
     ring_address,
     memory_region,
+    bad_value,
     unread_reply, // The front end lets our answers pile up.
 };
 constexpr size_t protocol_fault_count = static_cast<size_t>(ProtocolFault::unread_reply) + 1;

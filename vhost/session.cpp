@@ -15,7 +15,11 @@ namespace tapline::vhost {
 namespace {
 
 constexpr uint64_t offered_protocol_features =
-    protocol_feature_mq | protocol_feature_reply_ack | protocol_feature_configure_mem_slots;
+    protocol_feature_mq | protocol_feature_rarp | protocol_feature_reply_ack |
+    protocol_feature_net_mtu | protocol_feature_reset_device |
+    protocol_feature_configure_mem_slots | protocol_feature_status;
+
+constexpr uint64_t mtu_min = 68; // RFC 791
 
 void check_offered(uint64_t wanted, uint64_t offered) {
     if ((wanted & ~offered) != 0) {
@@ -71,6 +75,11 @@ const Session::Handler* Session::find_handler(uint32_t request) {
         {set_protocol_features, u64, u64, 0, 0, nothing, &S::set_protocol_features},
         {get_queue_num, 0, 0, 0, 0, nothing, &S::get_queue_num},
         {set_vring_enable, state, state, 0, 0, ring_of_state, &S::set_vring_enable},
+        {send_rarp, u64, u64, 0, 0, nothing, &S::send_rarp},
+        {net_set_mtu, u64, u64, 0, 0, nothing, &S::net_set_mtu},
+        {reset_device, 0, 0, 0, 0, all_rings, &S::reset_device},
+        {set_status, u64, u64, 0, 0, all_rings, &S::set_status},
+        {get_status, 0, 0, 0, 0, nothing, &S::get_status},
         {get_max_mem_slots, 0, 0, 0, 0, nothing, &S::get_max_mem_slots},
         {add_mem_reg, region, region, 1, 1, all_rings, &S::add_mem_reg},
         {rem_mem_reg, region, region, 0, 1, all_rings, &S::rem_mem_reg}, // Some send one, unasked.
@@ -96,7 +105,8 @@ void Session::check(const Handler& handler, const Message& message) {
 
 Session::Session(const Offer& offer)
     : offer_({.features = offer.features | bit(Feature::protocol_features),
-              .queue_pairs = offer.queue_pairs}),
+              .queue_pairs = offer.queue_pairs,
+              .mtu_max = offer.mtu_max}),
       rings_(size_t{2} * offer.queue_pairs) {}
 
 Session::PairRange Session::affected_pairs(const Message& message) const {
@@ -290,6 +300,60 @@ Session::Reply Session::set_vring_enable(Message& message) {
     }
     ring(state.index).enabled = state.num == 1;
     return std::nullopt;
+}
+
+Session::Reply Session::send_rarp(Message& message) {
+    const auto station = read<Station>(message);
+    if ((station[0] & 1) != 0 || station == Station{}) {
+        throw ProtocolError(ProtocolFault::bad_value,
+                            "no station can have the address to announce");
+    }
+    announcement_ = station;
+    return std::nullopt;
+}
+
+Session::Reply Session::net_set_mtu(Message& message) {
+    const auto mtu = read<uint64_t>(message);
+    if (mtu < mtu_min || mtu > offer_.mtu_max) {
+        throw ProtocolError(ProtocolFault::bad_value,
+                            fmt::format("the guest shall have an MTU of {} bytes, the device "
+                                        "carries {} to {}: change host_mtu or the device's MTU",
+                                        mtu, mtu_min, offer_.mtu_max));
+    }
+    return std::nullopt;
+}
+
+Session::Reply Session::reset_device(Message&) {
+    reset();
+    return std::nullopt;
+}
+
+Session::Reply Session::set_status(Message& message) {
+    const auto status = read<uint64_t>(message);
+    if (status > UINT8_MAX) {
+        throw ProtocolError(ProtocolFault::bad_value,
+                            fmt::format("a device status has 8 bits: {:#x}", status));
+    }
+    if (status == 0) { // virtio 1.2, 2.1.2: this resets the device.
+        reset();
+    }
+    status_ = static_cast<uint8_t>(status);
+    return std::nullopt;
+}
+
+Session::Reply Session::get_status(Message&) {
+    return reply_of(uint64_t{status_});
+}
+
+// Memory and descriptors for calls stay: QEMU does not repeat what it told of them before.
+void Session::reset() {
+    for (Vring& each : rings_) {
+        each.base.reset();
+        each.kick.reset();
+        each.started = false;
+        each.enabled = false;
+    }
+    status_ = 0;
 }
 
 } // namespace tapline::vhost

@@ -7,6 +7,7 @@
 #include "vhost/message.h"
 #include "vhost/vring.h"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,6 +31,7 @@ public:
     struct Offer {
         uint64_t features; // Virtio bits; the session adds those of vhost-user itself.
         uint16_t queue_pairs;
+        uint32_t mtu_max = UINT16_MAX; // Bytes the device carries.
     };
 
     explicit Session(const Offer& offer);
@@ -45,6 +47,10 @@ public:
     // before stays as it was.
     using Reply = std::optional<std::vector<std::byte>>;
     Reply handle(Message message);
+
+    // The station that the last message asked to announce on the wire, told once.
+    using Station = std::array<uint8_t, 6>;
+    std::optional<Station> take_announcement() { return std::exchange(announcement_, {}); }
 
     // Whether the front end may be told the outcome of requests that have no answer of their own.
     bool acknowledges() const;
@@ -77,10 +83,16 @@ private:
     Reply set_vring_call(Message& message);
     Reply set_vring_err(Message& message);
     Reply set_vring_enable(Message& message);
+    Reply send_rarp(Message& message);
+    Reply net_set_mtu(Message& message);
+    Reply reset_device(Message& message);
+    Reply set_status(Message& message);
+    Reply get_status(Message& message);
     Reply get_max_mem_slots(Message& message);
     Reply add_mem_reg(Message& message);
     Reply rem_mem_reg(Message& message);
 
+    void reset();
     Vring& ring(uint64_t index);
     Vring& stopped_ring(uint64_t index);
     // The ring of a SET_VRING_KICK, _CALL or _ERR and the descriptor that came for it, if any.
@@ -91,6 +103,8 @@ private:
     uint64_t protocol_features_ = 0;
     std::shared_ptr<const GuestMemory> memory_;
     std::vector<Vring> rings_;
+    uint8_t status_ = 0; // Of the virtio device, as the front end tells it.
+    std::optional<Station> announcement_;
 };
 
 } // namespace tapline::vhost

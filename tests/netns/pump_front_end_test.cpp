@@ -3,8 +3,11 @@
 #include "tests/netns/pump_lab.h"
 
 #include <gtest/gtest.h>
+#include <linux/if_ether.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -87,6 +90,33 @@ TEST_F(FrontEnds, MayLeaveTheirCallsUnread) {
     EXPECT_TRUE(guest.front_end().ask(Request::get_features));
     EXPECT_EQ(lab_.end().at("guest_to_wire").at("ring_faults"),
               nlohmann::json({{"head_out_of_range", 1}}));
+}
+
+// As QEMU asks after a migration, for switches to learn where the guest is now.
+TEST_F(FrontEnds, MayHaveTheirGuestAnnounced) {
+    Station switches("peer0", ETH_P_RARP);
+    for (const uint64_t features : {PumpLab::usual, uint64_t{0}}) { // Headers of 12 and 10 bytes.
+        Guest guest = lab_.connect({.features = features});
+        constexpr std::array<uint8_t, 8> station = {0x52, 0x54, 0, 0, 0, 1};
+        EXPECT_EQ(guest.front_end().acknowledged(Request::send_rarp, station), 0);
+        const auto heard = switches.receive(fakes::deadline);
+        ASSERT_TRUE(heard);
+        const Bytes frame = without_header(*heard, Station::header_bytes);
+        EXPECT_EQ(frame.size(), frame_bytes_min);
+        EXPECT_TRUE(std::equal(&frame[6], &frame[12], as_bytes(std::span(station)).begin()));
+        EXPECT_EQ(frame[12], std::byte{0x80});
+        EXPECT_EQ(frame[13], std::byte{0x35});
+        guest.front_end().close();
+        lab_.session_end();
+    }
+}
+
+TEST_F(FrontEnds, MayGiveTheirGuestAnyMtuOfTheDevice) {
+    Guest guest = lab_.connect({.features = PumpLab::usual | bit(vhost::Feature::mtu)});
+    EXPECT_EQ(guest.front_end().acknowledged(Request::net_set_mtu, uint64_t{1500}), 0);
+    EXPECT_NE(guest.front_end().acknowledged(Request::net_set_mtu, uint64_t{1501}), 0);
+    expect_frames_pass(lab_.station(), guest);
+    EXPECT_EQ(lab_.end().at("protocol_errors"), nlohmann::json({{"bad_value", 1}}));
 }
 
 TEST_F(FrontEnds, KeepTheirTrafficWhileTheirMistakesAreAcknowledged) {

@@ -283,6 +283,27 @@ TEST_F(Reconfiguration, ADisabledTransmitRingIsEmptiedAndCounted) {
     EXPECT_EQ(lab_.end().at("guest_to_wire").at("dropped"), nlohmann::json({{"disabled", 10}}));
 }
 
+// As QEMU does when the guest reboots: rings begin anew, memory is not shared again.
+TEST_F(Reconfiguration, AResetDeviceCanBeSetUpAgain) {
+    Guest guest = lab_.connect();
+    for (const bool by_status : {false, true}) {
+        expect_frames_pass(lab_.station(), guest);
+        if (by_status) {
+            EXPECT_EQ(guest.front_end().acknowledged(Request::set_status, uint64_t{0}), 0);
+        } else {
+            guest.front_end().send(Request::reset_device);
+        }
+        for (Guest::Lane* lane : {&guest.receiver(), &guest.transmitter()}) {
+            EXPECT_EQ(guest.front_end().stop_ring(lane->index), 0);
+            lane->events =
+                guest.front_end().start_ring(lane->index, *lane->ring, by_status ? 2 : 1);
+            guest.front_end().enable_ring(lane->index, true);
+        }
+        await(guest);
+    }
+    expect_frames_pass(lab_.station(), guest);
+}
+
 TEST_F(Reconfiguration, ResetOwnerDisablesTheRings) {
     Guest guest = lab_.connect();
     guest.front_end().send(Request::reset_owner);

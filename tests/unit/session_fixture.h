@@ -116,7 +116,7 @@ protected:
     fakes::SocketPair sockets_{SOCK_STREAM};
     Connection connection_{std::move(sockets_.ours)};
     fakes::FrontEnd front_end_{std::move(sockets_.theirs)};
-    Session session_{{.features = offered, .queue_pairs = 2}};
+    Session session_{{.features = offered, .queue_pairs = 2, .mtu_max = 9000}};
 
     fakes::GuestRam ram_{1 << 20};
     fakes::SplitDriverRing ring_{ram_, 64, false};

@@ -66,7 +66,12 @@ constexpr SizedRequest sized_requests[] = {
     {set_protocol_features, 8},
     {get_queue_num, 0},
     {set_vring_enable, sizeof(VringState)},
+    {send_rarp, 8},
+    {net_set_mtu, 8},
+    {reset_device, 0},
     {get_max_mem_slots, 0},
+    {set_status, 8},
+    {get_status, 0},
 };
 
 TEST_F(SessionRefusals, PayloadsOfAnyOtherSize) {
@@ -193,6 +198,25 @@ TEST_F(SessionRefusals, SizeAndBaseOfARingThatRuns) {
 TEST_F(SessionRefusals, EnableThatIsNeitherYesNorNo) {
     tell(set_features, bit(Feature::protocol_features));
     expect_refused(ring_index, [&] { return enable_ring(0, 2); });
+}
+
+TEST_F(SessionRefusals, MtuThatTheDeviceDoesNotCarry) {
+    for (const uint64_t mtu : {uint64_t{0}, uint64_t{67}, uint64_t{9001}, ~uint64_t{0}}) {
+        expect_refused(bad_value, [&] { return tell(net_set_mtu, mtu); });
+    }
+}
+
+TEST_F(SessionRefusals, AnnouncementOfWhatIsNoStation) {
+    for (const uint64_t address : {uint64_t{0}, uint64_t{1}, ~uint64_t{0}}) {
+        expect_refused(bad_value, [&] { return tell(send_rarp, address); });
+        EXPECT_FALSE(session_.take_announcement());
+    }
+}
+
+TEST_F(SessionRefusals, StatusOfMoreThanEightBits) {
+    tell(set_status, uint64_t{7});
+    expect_refused(bad_value, [&] { return tell(set_status, uint64_t{256}); });
+    EXPECT_EQ(ask<uint64_t>(get_status), 7u);
 }
 
 TEST_F(SessionRefusals, MemoryTableShorterThanItsCount) {

@@ -9,9 +9,10 @@ using SessionTest = SessionFixture;
 
 TEST_F(SessionTest, OffersItsFeaturesAndThoseOfTheProtocol) {
     EXPECT_EQ(ask<uint64_t>(get_features), offered | bit(Feature::protocol_features));
-    EXPECT_EQ(ask<uint64_t>(get_protocol_features), protocol_feature_mq |
-                                                        protocol_feature_reply_ack |
-                                                        protocol_feature_configure_mem_slots);
+    EXPECT_EQ(ask<uint64_t>(get_protocol_features),
+              protocol_feature_mq | protocol_feature_rarp | protocol_feature_reply_ack |
+                  protocol_feature_net_mtu | protocol_feature_reset_device |
+                  protocol_feature_configure_mem_slots | protocol_feature_status);
 }
 
 // QEMU compares it with queue pairs, Cloud Hypervisor and crosvm with rings: it may not be less.
@@ -174,6 +175,50 @@ TEST_F(SessionTest, ResetDisablesAllRings) {
     EXPECT_FALSE(session_.ring_is_enabled(3));
 }
 
+TEST_F(SessionTest, MtuThatTheDeviceCarriesIsTaken) {
+    for (const uint64_t mtu : {68, 1500, 9000}) {
+        EXPECT_EQ(tell(net_set_mtu, mtu), accepted) << mtu;
+    }
+}
+
+TEST_F(SessionTest, AnnouncementIsTakenOnce) {
+    EXPECT_FALSE(session_.take_announcement());
+    EXPECT_EQ(tell(send_rarp, std::array<uint8_t, 8>{0x52, 0x54, 0, 1, 2, 3, 99, 99}), accepted);
+    EXPECT_EQ(session_.take_announcement(), (Session::Station{0x52, 0x54, 0, 1, 2, 3}));
+    EXPECT_FALSE(session_.take_announcement());
+}
+
+TEST_F(SessionTest, StatusIsKept) {
+    EXPECT_EQ(ask<uint64_t>(get_status), 0u);
+    EXPECT_EQ(tell(set_status, uint64_t{11}), accepted);
+    EXPECT_EQ(ask<uint64_t>(get_status), 11u);
+}
+
+// QEMU shares memory only once, and may tell of calls before a reset.
+TEST_F(SessionTest, ResetStopsAllRingsAndKeepsMemoryAndCalls) {
+    tell(set_features, bit(Feature::protocol_features));
+    share_memory();
+    for (const bool by_status : {false, true}) {
+        tell(set_status, uint64_t{15});
+        tell(set_vring_call, uint64_t{2}, {event_.get()});
+        for (const uint32_t ring : {0u, 2u}) {
+            start_ring(ring);
+            enable_ring(ring, 1);
+            session_.rings()[ring].base = 5;
+        }
+        EXPECT_EQ(by_status ? tell(set_status, uint64_t{0}) : tell(reset_device), accepted);
+        for (const uint32_t ring : {0u, 2u}) {
+            const Vring& vring = session_.rings()[ring];
+            EXPECT_FALSE(vring.started || session_.ring_is_enabled(static_cast<uint16_t>(ring)));
+            EXPECT_FALSE(vring.kick);
+            EXPECT_FALSE(vring.base);
+        }
+        EXPECT_TRUE(session_.rings()[2].call);
+        EXPECT_NE(session_.memory(), nullptr);
+        EXPECT_EQ(ask<uint64_t>(get_status), 0u);
+    }
+}
+
 class AffectedPairs : public SessionFixture {
 protected:
     std::pair<int, int> affected(Request request, std::span<const std::byte> payload = {}) {
@@ -194,15 +239,16 @@ protected:
 };
 
 TEST_F(AffectedPairs, QuestionsTouchNoRing) {
-    for (const Request request : {get_features, get_protocol_features, get_queue_num, set_owner,
-                                  set_protocol_features, get_max_mem_slots}) {
+    for (const Request request :
+         {get_features, get_protocol_features, get_queue_num, set_owner, set_protocol_features,
+          get_max_mem_slots, get_status, send_rarp, net_set_mtu}) {
         EXPECT_EQ(affected(request), none) << static_cast<int>(request);
     }
 }
 
 TEST_F(AffectedPairs, MemoryAndFeaturesTouchAll) {
-    for (const Request request :
-         {set_features, set_mem_table, reset_owner, add_mem_reg, rem_mem_reg}) {
+    for (const Request request : {set_features, set_mem_table, reset_owner, add_mem_reg,
+                                  rem_mem_reg, reset_device, set_status}) {
         EXPECT_EQ(affected(request), std::pair(0, 2)) << static_cast<int>(request);
     }
 }

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -57,6 +58,7 @@ void Loop::run() noexcept {
         note_faults();
         watch_tap();
         if (taken + offered > 0 || looking_) {
+            poll_pause_ = poll_pause_min;
             ring_.submit();
         } else {
             sleep(limit);
@@ -75,7 +77,9 @@ void Loop::arm() noexcept {
     ring_.poll(events_.stop, TagKind::stop);
     for (const Direction direction : directions) {
         if (auto* used = lane(direction)) {
-            ring_.poll(used->kick, TagKind::kick, static_cast<uint16_t>(direction));
+            if (used->kick >= 0) {
+                ring_.poll(used->kick, TagKind::kick, static_cast<uint16_t>(direction));
+            }
             used->queue->disable_kicks();
         }
     }
@@ -94,24 +98,36 @@ void Loop::watch_tap() noexcept {
 void Loop::sleep(std::optional<std::chrono::nanoseconds> limit) noexcept {
     limit = earlier(limit, earlier(send_wait(), read_wait()));
     bool more = false;
+    bool polls = false;
+    const auto await_chains = [&](QueuePair::Lane& used) {
+        if (used.kick >= 0) {
+            more |= used.queue->enable_kicks();
+        } else {
+            polls = true;
+        }
+    };
     if (guest_to_wire_ && !send_wait()) {
-        more |= lane(Direction::guest_to_wire)->queue->enable_kicks();
+        await_chains(*lane(Direction::guest_to_wire));
     }
     const bool needs_chains =
         wire_to_guest_ && !read_wait() && (tap_readable_ || wire_to_guest_->holds_frame());
     if (needs_chains) {
-        more |= lane(Direction::wire_to_guest)->queue->enable_kicks();
+        await_chains(*lane(Direction::wire_to_guest));
     }
     if (more) {
         ring_.submit();
     } else {
-        ring_.submit_and_wait(limit);
+        ring_.submit_and_wait(polls ? earlier(limit, next_poll_pause()) : limit);
     }
     for (const Direction direction : directions) {
         if (auto* used = lane(direction)) {
             used->queue->disable_kicks();
         }
     }
+}
+
+std::chrono::microseconds Loop::next_poll_pause() noexcept {
+    return std::exchange(poll_pause_, std::min(2 * poll_pause_, poll_pause_max));
 }
 
 void Loop::reap() noexcept {

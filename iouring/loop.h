@@ -33,9 +33,14 @@ private:
     // sent --publish() wants a call--> sent_again --completion--> sent, with a second call.
     enum class Call : uint8_t { idle, sent, sent_again };
 
+    // Between looks at a ring without kicks: twice as long after each look that found nothing.
+    static constexpr std::chrono::microseconds poll_pause_min{50};
+    static constexpr std::chrono::microseconds poll_pause_max{1000};
+
     void arm() noexcept;
     void watch_tap() noexcept;
     void sleep(std::optional<std::chrono::nanoseconds> limit) noexcept;
+    std::chrono::microseconds next_poll_pause() noexcept;
     void reap() noexcept;
     bool publish() noexcept; // Whether the guest was given frames.
     void call(Direction direction) noexcept;
@@ -57,6 +62,7 @@ private:
 
     std::array<Call, direction_count> calls_{};
     std::array<bool, direction_count> fault_noted_{};
+    std::chrono::microseconds poll_pause_ = poll_pause_min;
     std::optional<std::chrono::steady_clock::time_point> held_since_;
     uint64_t held_behind_ = 0; // Frames the guest had been given by then.
     Spin<> spin_;

@@ -264,11 +264,6 @@ Session::Reply Session::get_vring_base(Message& message) {
 
 Session::Reply Session::set_vring_kick(Message& message) {
     auto [target, fd] = ring_and_fd(message);
-    if (!fd) {
-        throw ProtocolError(ProtocolFault::wrong_fd_count,
-                            "a ring without a kick descriptor would have to be polled, which is "
-                            "not supported");
-    }
     if (memory_ == nullptr || target.size == 0 || !target.addresses) {
         throw ProtocolError(ProtocolFault::out_of_order,
                             "a ring needs memory, size and addresses before it can start");

@@ -19,7 +19,7 @@ struct Vring {
     // worker has the ring; none until SET_VRING_BASE or a stop.
     std::optional<uint32_t> base;
     std::optional<VringAddresses> addresses;
-    UniqueFd kick;
+    UniqueFd kick; // May be absent: the device polls.
     UniqueFd call; // May be absent: the driver polls.
     UniqueFd error;
     bool started = false;

@@ -117,11 +117,17 @@ bool FrontEnd::remove(const vhost::MemoryRegion& region) {
                         vhost::SingleMemoryRegion{.padding = 0, .region = region}) == 0;
 }
 
-FrontEnd::RingEvents FrontEnd::start_ring(uint32_t index, const DriverRing& ring, uint32_t base) {
-    RingEvents events{.kick = make_eventfd(), .call = make_eventfd(), .error = make_eventfd()};
+FrontEnd::RingEvents FrontEnd::start_ring(uint32_t index, const DriverRing& ring, uint32_t base,
+                                          Events kind) {
     send(Request::set_vring_num, vhost::VringState{.index = index, .num = ring.size()});
     send(Request::set_vring_base, vhost::VringState{.index = index, .num = base});
     send(Request::set_vring_addr, ring.addresses(index));
+    if (kind == Events::polling) {
+        send(Request::set_vring_call, index | vhost::vring_fd_none);
+        send(Request::set_vring_kick, index | vhost::vring_fd_none);
+        return {};
+    }
+    RingEvents events{.kick = make_eventfd(), .call = make_eventfd(), .error = make_eventfd()};
     send(Request::set_vring_call, uint64_t{index}, {events.call.get()});
     send(Request::set_vring_err, uint64_t{index}, {events.error.get()});
     send(Request::set_vring_kick, uint64_t{index}, {events.kick.get()});

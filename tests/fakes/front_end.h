@@ -75,8 +75,10 @@ public:
         UniqueFd call;
         UniqueFd error;
     };
-    // All the messages that start one ring.
-    RingEvents start_ring(uint32_t index, const DriverRing& ring, uint32_t base = 0);
+    enum class Events { descriptors, polling };
+    // All the messages that start one ring; with polling there are no events.
+    RingEvents start_ring(uint32_t index, const DriverRing& ring, uint32_t base = 0,
+                          Events kind = Events::descriptors);
     void enable_ring(uint32_t index, bool enabled);
     uint32_t stop_ring(uint32_t index); // Returns the base.
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
 
 namespace tapline::fakes {
 namespace {
@@ -48,7 +49,8 @@ Guest::Guest(FrontEnd front_end, const Options& options)
         offer_buffers(receiver(pair));
     }
     for (Lane& lane : lanes_) {
-        lane.events = front_end_.start_ring(lane.index, *lane.ring, lane.ring->first_base());
+        lane.events =
+            front_end_.start_ring(lane.index, *lane.ring, lane.ring->first_base(), options.events);
         front_end_.enable_ring(lane.index, true);
     }
     front_end_.ask(get_features); // An answer: all of the above was handled.
@@ -81,7 +83,7 @@ void Guest::offer_buffers(Lane& lane) {
 }
 
 void Guest::kick(Lane& lane) {
-    if (lane.ring->kick_is_wanted()) {
+    if (lane.ring->kick_is_wanted() && lane.events.kick) {
         eventfd_write(lane.events.kick.get(), 1);
     }
 }
@@ -90,6 +92,10 @@ std::optional<Used> Guest::wait_used(Lane& lane, steady_clock::time_point until)
     while (true) {
         if (auto used = lane.ring->next_used()) {
             return used;
+        }
+        if (options_.events == FrontEnd::Events::polling && steady_clock::now() < until) {
+            std::this_thread::yield();
+            continue;
         }
         if (!lane.ring->enable_calls()) {
             continue;

@@ -27,6 +27,7 @@ public:
         uint16_t receive_buffers = 256; // At most; the ring's size is the other limit.
         DriverRing::Layout layout = DriverRing::Layout::direct;
         uint16_t queue_pairs = 1;
+        FrontEnd::Events events = FrontEnd::Events::descriptors;
     };
 
     // Shakes hands and starts all rings.

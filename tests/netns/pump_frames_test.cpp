@@ -148,5 +148,30 @@ INSTANTIATE_TEST_SUITE_P(
                   .ring_size = 2}),
     [](const auto& test) { return test.param.name; });
 
+// No kicks, no calls: both sides look for themselves.
+TEST(PolledRings, CarryFramesAlsoAfterALongPause) {
+    PumpLab lab;
+    fakes::Guest guest =
+        lab.connect({.features = PumpLab::usual, .events = fakes::FrontEnd::Events::polling});
+    for (const auto pause : {0ms, 5ms, 50ms}) { // Enough for a pump that would sleep for ever.
+        EXPECT_FALSE(lab.station().receive(pause));
+        expect_frames_pass(lab.station(), guest);
+    }
+    EXPECT_TRUE(lab.end().at("protocol_errors").empty());
+}
+
+// More frames than buffers: the pump must see buffers come back without a kick.
+TEST(PolledRings, GiveBuffersBackWithoutKicks) {
+    constexpr uint32_t frames = 200;
+    PumpLab lab;
+    fakes::Guest guest = lab.connect({.features = PumpLab::usual,
+                                      .receive_buffers = 4,
+                                      .events = fakes::FrontEnd::Events::polling});
+    for (uint32_t number = 0; number < frames; ++number) {
+        lab.station().send(with_header(frame_to_guest(number), Station::header_bytes));
+    }
+    expect_frames_to_guest(guest, 0, frames);
+}
+
 } // namespace
 } // namespace tapline::netns

@@ -249,7 +249,7 @@ INSTANTIATE_TEST_SUITE_P(
         wrong_fds("CallWithTwo", Request::set_vring_call, Bytes(8), 2),
         wrong_fds("CallThatHasNoneWithOne", Request::set_vring_call, bytes_of(no_fd), 1),
         wrong_fds("ErrorWithout", Request::set_vring_err, Bytes(8), 0),
-        wrong_fds("KickToBePolled", Request::set_vring_kick, bytes_of(no_fd), 0),
+        wrong_fds("KickThatHasNoneWithOne", Request::set_vring_kick, bytes_of(no_fd), 1),
         no_eventfd("CallThatIsAFile", Request::set_vring_call),
         no_eventfd("ErrorThatIsAFile", Request::set_vring_err),
         no_eventfd("KickThatIsAFile", Request::set_vring_kick),

@@ -117,12 +117,6 @@ TEST_F(SessionRefusals, DescriptorCountThatIsNotTheAnnouncedOne) {
     }
 }
 
-TEST_F(SessionRefusals, RingToBePolled) {
-    share_memory();
-    start_ring(0);
-    expect_refused(wrong_fd_count, [&] { return tell(set_vring_kick, vring_fd_none); });
-}
-
 TEST_F(SessionRefusals, RingsThatDoNotExist) {
     tell(set_features, bit(Feature::protocol_features));
     share_memory();

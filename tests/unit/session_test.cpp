@@ -111,6 +111,15 @@ TEST_F(SessionTest, KickStartsARingAndGetBaseStopsIt) {
     EXPECT_FALSE(session_.rings()[1].kick);
 }
 
+TEST_F(SessionTest, KickWithoutDescriptorStartsARingToBePolled) {
+    share_memory();
+    start_ring(1);
+    tell(get_vring_base, VringState{.index = 1, .num = 0});
+    EXPECT_EQ(tell(set_vring_kick, uint64_t{1} | vring_fd_none), accepted);
+    EXPECT_TRUE(session_.rings()[1].started);
+    EXPECT_FALSE(session_.rings()[1].kick);
+}
+
 TEST_F(SessionTest, DisabledRingCountsAsStoppedOnceItIsSetUpAgain) {
     tell(set_features, bit(Feature::protocol_features));
     share_memory();

@@ -19,6 +19,7 @@ namespace tapline {
 namespace {
 
 constexpr uint16_t queue_pairs_max = 128; // Ring numbers of vhost-user have 8 bits.
+constexpr uint32_t reconnect_ms_max = 3'600'000;
 
 // Descriptors come marked for exec; one that is not has been taken already.
 UniqueFd inherited_fd(const std::string& what, const std::string& text) {
@@ -58,20 +59,57 @@ void exactly_one(std::initializer_list<bool> given, const char* choices) {
     }
 }
 
+struct FrontEndText {
+    std::optional<std::string> socket_path;
+    std::optional<std::string> fd;
+    bool client = false;
+    std::optional<std::string> reconnect;
+};
+
+void add_front_end_options(CommandLine& command_line, FrontEndText& text) {
+    command_line.value("socket-path", "PATH", "Listen for the front end there", text.socket_path);
+    command_line.flag("client", "Connect to the front end that listens there instead", text.client);
+    command_line.value("reconnect", "MS",
+                       "While there is no front end, try again each so many milliseconds "
+                       "(default: end)",
+                       text.reconnect);
+    command_line.value("fd", "N", "Use this listening or connected socket instead", text.fd);
+}
+
+decltype(PumpOptions::front_end) front_end_of(const FrontEndText& text) {
+    exactly_one({text.socket_path.has_value(), text.fd.has_value()}, "--socket-path and --fd");
+    if (text.client && !text.socket_path) {
+        throw UsageError("--client connects to a path: give --socket-path instead of --fd");
+    }
+    if (text.reconnect && !text.client) {
+        throw UsageError("--reconnect goes with --client only");
+    }
+    if (text.fd) {
+        return inherited_fd("socket descriptor", *text.fd);
+    }
+    if (!text.client) {
+        return PumpOptions::ListenAt{.path = *text.socket_path};
+    }
+    PumpOptions::ConnectTo front_end{.path = *text.socket_path, .reconnect = {}};
+    if (text.reconnect) {
+        front_end.reconnect = std::chrono::milliseconds(
+            parse_number<uint32_t>("reconnect time", *text.reconnect, 1, reconnect_ms_max));
+    }
+    return front_end;
+}
+
 } // namespace
 
 PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
     InterfaceText text;
-    std::optional<std::string> socket_path;
-    std::optional<std::string> fd;
+    FrontEndText front_end;
     std::optional<std::string> device;
     std::optional<std::string> tap_fds;
     bool json_status = false;
     bool print_capabilities = false;
 
     CommandLine command_line("", "Serve one guest NIC as a vhost-user backend on a macvtap.");
-    command_line.value("socket-path", "PATH", "Listen for the front end there", socket_path);
-    command_line.value("fd", "N", "Use this listening or connected socket instead", fd);
+    add_front_end_options(command_line, front_end);
     add_interface_options(command_line, text);
     const NetworkNamespaceOption network_namespace(command_line);
     command_line.value("device", "NAME", "Use this macvtap, and leave it, instead of making one",
@@ -85,7 +123,7 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
                       print_capabilities);
     command_line.parse_options(arguments);
     PumpOptions options{.network_namespace = network_namespace,
-                        .front_end = {},
+                        .front_end = PumpOptions::ListenAt{},
                         .tap_queues = std::vector<UniqueFd>(),
                         .policy = policy.parse(),
                         .json_status = json_status,
@@ -93,7 +131,7 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
     if (print_capabilities) {
         return options;
     }
-    exactly_one({socket_path.has_value(), fd.has_value()}, "--socket-path and --fd");
+    options.front_end = front_end_of(front_end);
     exactly_one({text.parent.has_value(), device.has_value(), tap_fds.has_value()},
                 "--parent, --device and --tap-fds");
     if (!text.parent && text.describes_device()) {
@@ -101,11 +139,6 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
     }
     if (tap_fds && text.queues) {
         throw UsageError("--tap-fds gives the queues: leave out --queues");
-    }
-    if (socket_path) {
-        options.front_end = *socket_path;
-    } else {
-        options.front_end = inherited_fd("socket descriptor", *fd);
     }
     if (tap_fds) {
         options.tap_queues = inherited_fds(*tap_fds);

@@ -5,7 +5,9 @@
 #include "backend/interface_options.h"
 #include "iouring/pump.h"
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -13,13 +15,20 @@
 namespace tapline {
 
 struct PumpOptions {
+    struct ListenAt {
+        std::string path;
+    };
+    struct ConnectTo {
+        std::string path;
+        std::optional<std::chrono::milliseconds> reconnect; // Absent: once, and only now.
+    };
     struct ExistingDevice {
         std::string name;
         uint16_t queue_pairs;
     };
 
     NetworkNamespaceOption network_namespace;
-    std::variant<std::string, UniqueFd> front_end; // Path or socket.
+    std::variant<ListenAt, ConnectTo, UniqueFd> front_end; // The last is a socket.
     std::variant<InterfaceSpec, ExistingDevice, std::vector<UniqueFd>> tap_queues; // Last: opened.
     Pump::Policy policy;
     bool json_status;

@@ -33,7 +33,13 @@ void Server::stop() {
 
 void Server::listen(vhost::ListeningSocket socket) {
     listener_.emplace(std::move(socket));
-    on_front_end_ = loop_.on_readable(listener_->fd(), [this] { accept(); });
+    await_front_end();
+}
+
+void Server::keep_connecting(std::string path, std::chrono::milliseconds pause) {
+    far_listener_ = {.path = std::move(path), .pause = pause, .told = {}};
+    await_front_end();
+    connect();
 }
 
 void Server::serve_only(UniqueFd connected) {
@@ -45,6 +51,27 @@ void Server::accept() {
         on_front_end_.reset();
         begin(std::move(connected));
     }
+}
+
+void Server::connect() {
+    UniqueFd connected;
+    try {
+        connected = vhost::connect_to(far_listener_->path);
+    } catch (const Error& error) {
+        if (std::exchange(far_listener_->told, error.what()) != error.what()) {
+            log(LogLevel::info, "{}; trying again each {} ms", error.what(),
+                far_listener_->pause.count());
+        }
+        return;
+    }
+    far_listener_->told.clear();
+    on_front_end_.reset();
+    begin(std::move(connected));
+}
+
+void Server::await_front_end() {
+    on_front_end_ = listener_ ? loop_.on_readable(listener_->fd(), [this] { accept(); })
+                              : loop_.every(far_listener_->pause, [this] { connect(); });
 }
 
 void Server::begin(UniqueFd connected) {
@@ -66,8 +93,8 @@ void Server::end(const std::string& reason) {
     connection_.reset();
     status_.tell("disconnected", {{"reason", reason}, {"counters", counters()}});
     log(LogLevel::info, "front end gone: {}", reason);
-    if (listener_) {
-        on_front_end_ = loop_.on_readable(listener_->fd(), [this] { accept(); });
+    if (listener_ || far_listener_) {
+        await_front_end();
     } else {
         loop_.quit();
     }

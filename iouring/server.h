@@ -11,6 +11,7 @@
 #include "vhost/socket.h"
 
 #include <array>
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -26,6 +27,8 @@ public:
 
     // Front ends come one at a time; the next waits until the last has gone.
     void listen(vhost::ListeningSocket socket);
+    // While there is no front end at path, looks for one after each pause.
+    void keep_connecting(std::string path, std::chrono::milliseconds pause);
     // There will be no other: the main loop ends with it.
     void serve_only(UniqueFd connected);
     // No frame is moved after it, so the counters are final.
@@ -35,6 +38,8 @@ public:
 
 private:
     void accept();
+    void connect();
+    void await_front_end();
     void begin(UniqueFd connected);
     void end(const std::string& reason);
     void on_messages();
@@ -47,7 +52,13 @@ private:
     MainLoop& loop_;
     Pump& pump_;
     Status& status_;
-    std::optional<vhost::ListeningSocket> listener_;
+    struct FarListener {
+        std::string path;
+        std::chrono::milliseconds pause;
+        std::string told; // Why there is no connection, as it was told.
+    };
+    std::optional<vhost::ListeningSocket> listener_; // This, or the next, or neither.
+    std::optional<FarListener> far_listener_;
     std::optional<vhost::Connection> connection_;
     std::optional<vhost::Session> session_;
     unsigned told_running_ = 0;

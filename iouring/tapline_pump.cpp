@@ -51,25 +51,48 @@ void set_up(HostSide& host, std::vector<UniqueFd>& fds) {
     host.facts["device"] = host.queues.front().device_name();
 }
 
-// A socket that listens, or the only connection there will be.
-using FrontEnds = std::variant<vhost::ListeningSocket, UniqueFd>;
+// A socket that listens, where one listens that is to be found again, or the only connection there
+// will be.
+using FrontEnds = std::variant<vhost::ListeningSocket, PumpOptions::ConnectTo, UniqueFd>;
 
-FrontEnds open_front_ends(PumpOptions& options) {
-    if (const auto* path = std::get_if<std::string>(&options.front_end)) {
-        return vhost::ListeningSocket::bind(*path);
+FrontEnds open_front_ends(const PumpOptions::ListenAt& here) {
+    return vhost::ListeningSocket::bind(here.path);
+}
+
+FrontEnds open_front_ends(const PumpOptions::ConnectTo& there) {
+    if (there.reconnect) {
+        vhost::check_socket_path(there.path); // Anything else may mend itself.
+        return there;
     }
-    UniqueFd fd = std::move(std::get<UniqueFd>(options.front_end));
+    return vhost::connect_to(there.path);
+}
+
+FrontEnds open_front_ends(UniqueFd& fd) {
     switch (vhost::kind_of_socket(fd.get())) {
     case vhost::SocketKind::listening:
         return vhost::ListeningSocket(std::move(fd));
     case vhost::SocketKind::connected:
         break;
     }
-    return fd;
+    return std::move(fd);
 }
+
+void tell_path(nlohmann::ordered_json& facts, const PumpOptions::ListenAt& here) {
+    facts["socket"] = here.path;
+}
+
+void tell_path(nlohmann::ordered_json& facts, const PumpOptions::ConnectTo& there) {
+    facts["socket"] = there.path;
+}
+
+void tell_path(nlohmann::ordered_json&, const UniqueFd&) {}
 
 void serve(Server& server, vhost::ListeningSocket& socket) {
     server.listen(std::move(socket));
+}
+
+void serve(Server& server, PumpOptions::ConnectTo& there) {
+    server.keep_connecting(there.path, *there.reconnect);
 }
 
 void serve(Server& server, UniqueFd& connected) {
@@ -99,7 +122,8 @@ int run(const std::vector<std::string>& arguments) {
     const auto on_hang_up = loop.on_signal(SIGHUP, [&] { loop.quit(); });
 
     options.network_namespace.enter();
-    FrontEnds front_ends = open_front_ends(options);
+    FrontEnds front_ends =
+        std::visit([](auto& where) { return open_front_ends(where); }, options.front_end);
     HostSide host;
     std::visit([&](auto& source) { set_up(host, source); }, options.tap_queues);
     Pump pump(std::move(host.queues), options.policy);
@@ -113,9 +137,7 @@ int run(const std::vector<std::string>& arguments) {
     });
     pump.check_devices();
 
-    if (const auto* path = std::get_if<std::string>(&options.front_end)) {
-        host.facts["socket"] = *path;
-    }
+    std::visit([&](const auto& where) { tell_path(host.facts, where); }, options.front_end);
     host.facts["queue_pairs"] = pump.queue_pairs();
     status.tell("listening", host.facts);
     log(LogLevel::info, "ready: {}", to_line(host.facts));

@@ -16,11 +16,11 @@ namespace {
 
 constexpr int backlog = 1; // One front end is served, one may wait.
 
-sockaddr_un address_of(const std::string& path) {
+sockaddr_un address_of(const std::string& path, const std::string& operation) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.empty() || path.size() >= sizeof address.sun_path) {
-        throw Error({.operation = fmt::format("listen on '{}'", path),
+        throw Error({.operation = operation,
                      .cause = fmt::format("a socket's path has 1 to {} bytes",
                                           sizeof address.sun_path - 1)});
     }
@@ -66,8 +66,8 @@ void remove_stale(const std::string& path, const sockaddr_un& address) {
 } // namespace
 
 ListeningSocket ListeningSocket::bind(const std::string& path) {
-    const sockaddr_un address = address_of(path);
     const std::string operation = fmt::format("listen on '{}'", path);
+    const sockaddr_un address = address_of(path, operation);
     remove_stale(path, address);
     ListeningSocket listener(make_socket(operation));
     if (::bind(listener.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
@@ -91,6 +91,26 @@ UniqueFd ListeningSocket::accept() {
     UniqueFd connected(accept4(fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!connected && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
         throw Error::from_errno("accept a front end");
+    }
+    return connected;
+}
+
+void check_socket_path(const std::string& path) {
+    (void)address_of(path, fmt::format("use the socket '{}'", path));
+}
+
+UniqueFd connect_to(const std::string& path) {
+    const std::string operation = fmt::format("connect to the front end at '{}'", path);
+    const sockaddr_un address = address_of(path, operation);
+    UniqueFd connected = make_socket(operation);
+    if (connect(connected.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
+        const int code = errno;
+        throw Error::from_errno(operation,
+                                code == ENOENT || code == ECONNREFUSED
+                                    ? "start the front end first, or let --reconnect wait for it"
+                                : code == EAGAIN ? "it has not accepted an earlier connection yet"
+                                                 : "",
+                                code);
     }
     return connected;
 }

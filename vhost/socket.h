@@ -1,4 +1,5 @@
-// Where front ends come from: a socket we listen on, or one that was handed to us.
+// Where front ends come from: a socket we listen on, one that they listen on, or one that was
+// handed to us.
 #pragma once
 
 #include "backend/base/unique_fd.h"
@@ -29,6 +30,11 @@ private:
     std::string path_; // Empty: nothing to remove.
     ino_t inode_ = 0;  // What path_ named when it was ours.
 };
+
+// Throws Error for a path that no socket can have.
+void check_socket_path(const std::string& path);
+// A connection to the front end that listens at path. Throws Error, also where none does.
+UniqueFd connect_to(const std::string& path);
 
 enum class SocketKind { listening, connected };
 // Throws Error unless fd is a stream socket of either kind.

@@ -24,6 +24,11 @@ MainLoop::Source MainLoop::on_signal(int signal, Callback callback) {
     return attach(g_unix_signal_source_new(signal), on_event, std::move(callback));
 }
 
+MainLoop::Source MainLoop::every(std::chrono::milliseconds pause, Callback callback) {
+    return attach(g_timeout_source_new(static_cast<guint>(pause.count())), on_event,
+                  std::move(callback));
+}
+
 MainLoop::Source MainLoop::attach(GSource* source, GSourceFunc function, Callback callback) {
     // GLib keeps the watch until a running callback returns, even one that removes its source.
     g_source_set_callback(source, function,

@@ -3,6 +3,7 @@
 
 #include <glib.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 
@@ -31,6 +32,8 @@ public:
     // Each time fd is readable or its peer has gone. fd is borrowed for the source's life.
     [[nodiscard]] Source on_readable(int fd, Callback callback);
     [[nodiscard]] Source on_signal(int signal, Callback callback);
+    // Once each time so long has passed.
+    [[nodiscard]] Source every(std::chrono::milliseconds pause, Callback callback);
 
     // Until quit(). What a callback throws ends the loop and comes out here.
     void run();

@@ -39,6 +39,8 @@ public:
 
     virtual uint16_t size() const = 0;
     virtual uint32_t first_base() const = 0; // For SET_VRING_BASE.
+    // The same for a device that goes on where another stopped; all that is used was taken back.
+    virtual uint32_t base() const = 0;
     virtual vhost::VringAddresses addresses(uint32_t index) const = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -24,13 +25,43 @@ UniqueFd make_eventfd() {
     return UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
-FrontEnd FrontEnd::connect(const std::string& path) {
+namespace {
+
+sockaddr_un address_of(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    return address;
+}
+
+} // namespace
+
+FrontEndListener::FrontEndListener(std::string path)
+    : path_(std::move(path)), socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const sockaddr_un address = address_of(path_);
+    if (bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
+        listen(socket_.get(), 1) < 0) {
+        throw std::runtime_error("cannot listen on " + path_);
+    }
+}
+
+FrontEndListener::~FrontEndListener() {
+    unlink(path_.c_str());
+}
+
+FrontEnd FrontEndListener::accept() {
+    if (!wait_readable(socket_.get())) {
+        throw std::runtime_error("no back end connects to " + path_);
+    }
+    return FrontEnd(UniqueFd(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+}
+
+FrontEnd FrontEnd::connect(const std::string& path) {
+    const sockaddr_un address = address_of(path);
     UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const auto until = std::chrono::steady_clock::now() + deadline;
-    while (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) {
+    while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) <
+           0) {
         if (std::chrono::steady_clock::now() > until) {
             throw std::runtime_error("no back end listens on " + path);
         }

@@ -86,6 +86,21 @@ private:
     UniqueFd socket_;
 };
 
+// Where front ends wait for the back end to connect, as QEMU does with server=on.
+class FrontEndListener {
+public:
+    explicit FrontEndListener(std::string path);
+    ~FrontEndListener();
+    FrontEndListener(const FrontEndListener&) = delete;
+    FrontEndListener& operator=(const FrontEndListener&) = delete;
+
+    FrontEnd accept(); // Throws where no back end comes within the deadline.
+
+private:
+    std::string path_;
+    UniqueFd socket_;
+};
+
 UniqueFd make_eventfd();
 
 } // namespace tapline::fakes

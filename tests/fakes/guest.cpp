@@ -32,28 +32,45 @@ std::unique_ptr<DriverRing> make_ring(GuestRam& ram, const Guest::Options& optio
 
 Guest::Guest(FrontEnd front_end, const Options& options)
     : options_(options), ram_(ram_bytes), front_end_(std::move(front_end)) {
+    for (uint16_t pair = 0; pair < options.queue_pairs; ++pair) {
+        add_lane(2u * pair, options.receive_buffers, options.receive_buffer_bytes);
+        add_lane(2u * pair + 1, transmit_areas, transmit_area_bytes);
+        offer_buffers(receiver(pair));
+    }
+    shake_hands();
+    start_rings();
+}
+
+void Guest::reconnect(FrontEnd front_end) {
+    for (uint16_t pair = 0; pair < options_.queue_pairs; ++pair) {
+        take_back_sent(transmitter(pair));
+    }
+    front_end_ = std::move(front_end);
+    shake_hands();
+    start_rings();
+}
+
+void Guest::shake_hands() {
     using enum vhost::Request;
     const uint64_t offered = front_end_.ask(get_features);
-    if ((options.features & ~offered) != 0) {
+    if ((options_.features & ~offered) != 0) {
         throw std::runtime_error("the back end does not offer what the test needs");
     }
     front_end_.ask(get_protocol_features);
     front_end_.send(set_protocol_features,
                     vhost::protocol_feature_mq | vhost::protocol_feature_reply_ack);
     front_end_.send(set_owner);
-    front_end_.send(set_features, options.features | bit(vhost::Feature::protocol_features));
+    front_end_.send(set_features, options_.features | bit(vhost::Feature::protocol_features));
     front_end_.share(ram_);
-    for (uint16_t pair = 0; pair < options.queue_pairs; ++pair) {
-        add_lane(2u * pair, options.receive_buffers, options.receive_buffer_bytes);
-        add_lane(2u * pair + 1, transmit_areas, transmit_area_bytes);
-        offer_buffers(receiver(pair));
-    }
+}
+
+void Guest::start_rings() {
     for (Lane& lane : lanes_) {
         lane.events =
-            front_end_.start_ring(lane.index, *lane.ring, lane.ring->first_base(), options.events);
+            front_end_.start_ring(lane.index, *lane.ring, lane.ring->base(), options_.events);
         front_end_.enable_ring(lane.index, true);
     }
-    front_end_.ask(get_features); // An answer: all of the above was handled.
+    front_end_.ask(vhost::Request::get_features); // An answer: all of the above was handled.
 }
 
 void Guest::add_lane(uint32_t index, size_t areas, size_t area_bytes) {

@@ -43,6 +43,9 @@ public:
     // The next frame, num_buffers merged into one; nothing within the limit.
     std::optional<Frame> receive(std::chrono::milliseconds limit = deadline, uint16_t pair = 0);
 
+    // Goes on with another back end where the rings are, as QEMU does when one comes back.
+    void reconnect(FrontEnd front_end);
+
     FrontEnd& front_end() { return front_end_; }
     GuestRam& ram() { return ram_; }
 
@@ -61,6 +64,8 @@ public:
     void kick(Lane& lane); // If the device wants one.
 
 private:
+    void shake_hands();
+    void start_rings();
     void add_lane(uint32_t index, size_t areas, size_t area_bytes);
     void offer_buffers(Lane& lane);
     void take_back_sent(Lane& lane);

@@ -33,6 +33,9 @@ public:
     void disable_calls() override;
     uint16_t size() const override { return size_; }
     uint32_t first_base() const override { return 0x80008000; } // Both wrap counters begin as 1.
+    uint32_t base() const override {
+        return (next_used_.index | (next_used_.wrap ? 0x8000u : 0u)) * 0x10001u;
+    }
     vhost::VringAddresses addresses(uint32_t index) const override;
 
     // Makes these descriptors available as they are but for the flags that say so.

@@ -35,6 +35,7 @@ public:
     void disable_calls() override;
     uint16_t size() const override { return size_; }
     uint32_t first_base() const override { return start_; }
+    uint32_t base() const override { return next_used_; }
     vhost::VringAddresses addresses(uint32_t index) const override;
 
     // Puts any head into the available ring.

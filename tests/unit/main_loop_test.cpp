@@ -58,6 +58,18 @@ TEST(MainLoop, SignalCalls) {
     EXPECT_TRUE(called);
 }
 
+TEST(MainLoop, TimePassingCallsAgainAndAgain) {
+    MainLoop loop;
+    int calls = 0;
+    const auto source = loop.every(std::chrono::milliseconds(1), [&] {
+        if (++calls == 3) {
+            loop.quit();
+        }
+    });
+    loop.run();
+    EXPECT_EQ(calls, 3);
+}
+
 TEST(MainLoop, ExceptionOfACallbackComesOutOfRun) {
     MainLoop loop;
     const UniqueFd fd = ready_fd();

@@ -29,9 +29,20 @@ int inherited_fd() {
 
 TEST(PumpOptions, SocketPathAndParentMakeADevice) {
     const PumpOptions options = parse({"--socket-path=/run/s", "--parent=eth0", "--queues=4"});
-    EXPECT_EQ(std::get<std::string>(options.front_end), "/run/s");
+    EXPECT_EQ(std::get<PumpOptions::ListenAt>(options.front_end).path, "/run/s");
     EXPECT_EQ(std::get<InterfaceSpec>(options.tap_queues).queue_pairs(), 4);
     EXPECT_FALSE(options.json_status);
+}
+
+TEST(PumpOptions, ClientConnectsOnceOrAgainAndAgain) {
+    const auto front_end = [](const std::vector<std::string>& more) {
+        std::vector<std::string> all = {"--socket-path=/run/s", "--parent=eth0", "--client"};
+        all.insert(all.end(), more.begin(), more.end());
+        return std::get<PumpOptions::ConnectTo>(parse(all).front_end);
+    };
+    EXPECT_EQ(front_end({}).path, "/run/s");
+    EXPECT_FALSE(front_end({}).reconnect);
+    EXPECT_EQ(front_end({"--reconnect=250"}).reconnect, std::chrono::milliseconds(250));
 }
 
 TEST(PumpOptions, DeviceIsUsedWithAsManyQueues) {

@@ -48,6 +48,29 @@ TEST_F(SocketTest, FrontEndConnects) {
     EXPECT_EQ(kind_of_socket(listener.fd()), SocketKind::listening);
 }
 
+TEST_F(SocketTest, ConnectsToAFrontEndThatListens) {
+    ListeningSocket listener = ListeningSocket::bind(path_);
+    const UniqueFd connected = connect_to(path_);
+    ASSERT_TRUE(connected);
+    EXPECT_TRUE(listener.accept());
+}
+
+TEST_F(SocketTest, ConnectsToNobody) {
+    const auto refusal_at = [](const std::string& path) {
+        try {
+            (void)connect_to(path);
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string("connected");
+    };
+    EXPECT_THAT(refusal_at(path_), HasSubstr("start the front end first"));
+    std::ofstream(path_) << "no socket";
+    EXPECT_THAT(refusal_at(path_), HasSubstr(path_));
+    EXPECT_THAT(refusal_at(std::string(200, 'x')), HasSubstr("1 to 107 bytes"));
+    EXPECT_THAT(refusal_at(""), HasSubstr("1 to 107 bytes"));
+}
+
 TEST_F(SocketTest, AcceptWithNobodyThereReturnsNothing) {
     ListeningSocket listener = ListeningSocket::bind(path_);
     EXPECT_FALSE(listener.accept());

@@ -42,6 +42,8 @@ class Guest(TalkingChild):
 
     modules = ("virtio_pci", "virtio_net")
     programs = ()  # Besides busybox.
+    chardev_options = ""
+    nic_options = ""
 
     def __init__(self, lab, machine, backend):
         """`backend` is what the pump said when it began to listen."""
@@ -68,10 +70,10 @@ class Guest(TalkingChild):
 
     def card(self, lab, machine, backend):
         """QEMU's options of the network card."""
-        return ["-chardev", f"socket,id=backend,path={backend['socket']}",
+        return ["-chardev", f"socket,id=backend,path={backend['socket']}{self.chardev_options}",
                 "-netdev", "vhost-user,id=net,chardev=backend",
                 "-device", f"virtio-net-pci,netdev=net,mac={backend['mac']},"
-                           f"romfile={machine.nic_options}"]
+                           f"romfile={self.nic_options}{machine.nic_options}"]
 
     def wait_booted(self):
         """Until the shell answers; then gets its network ready."""

@@ -54,11 +54,12 @@ std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
         return std::nullopt;
     }
     try {
-        return QueuePair::Lane{
-            .queue = vhost::Virtqueue::make(control, session.memory(), session.features()),
-            .kick = control.kick.get(),
-            .call = control.call.get(),
-            .error = control.error.get()};
+        auto queue = vhost::Virtqueue::make(control, session.memory(), session.features());
+        queue->log_to(session.dirty_log());
+        return QueuePair::Lane{.queue = std::move(queue),
+                               .kick = control.kick.get(),
+                               .call = control.call.get(),
+                               .error = control.error.get()};
     } catch (const vhost::ProtocolError&) {
         if (control.may_wait_for_memory) {
             return std::nullopt;

@@ -3,12 +3,12 @@
 #include "backend/base/error.h"
 #include "backend/base/log.h"
 #include "vhost/features.h"
+#include "vhost/payload.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <exception>
-#include <span>
 #include <utility>
 
 namespace tapline {
@@ -144,7 +144,7 @@ void Server::handle(vhost::Message message) {
     if (reply) {
         connection_->reply(request, *reply);
     } else if (acknowledge) {
-        connection_->reply(request, std::as_bytes(std::span(&outcome, 1)));
+        connection_->reply(request, vhost::reply_of(outcome));
     }
     tell_running();
 }
@@ -169,7 +169,8 @@ void Server::refuse(const vhost::ProtocolError& error) {
 void Server::tell_running() {
     const unsigned running = pump_.pairs_carrying_frames();
     if (std::exchange(told_running_, running) != running) {
-        const uint64_t features = session_->features() & ~bit(vhost::Feature::protocol_features);
+        const uint64_t features = session_->features() &
+                                  ~bits(vhost::Feature::protocol_features, vhost::Feature::log_all);
         const auto names = vhost::feature_names(features);
         status_.tell("running", {{"queue_pairs", running}, {"features", names}});
         log(LogLevel::info, "{} queue pairs run, features {:#x}", running, features);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <utility>
 
 namespace tapline::vhost {
@@ -114,7 +115,8 @@ void Connection::check_header() const {
     }
 }
 
-void Connection::reply(Request request, std::span<const std::byte> payload) {
+void Connection::reply(Request request, const Answer& answer) {
+    const std::span<const std::byte> payload = answer.payload;
     Header header{.request = static_cast<uint32_t>(request),
                   .flags = version | flag_reply,
                   .size = static_cast<uint32_t>(payload.size())};
@@ -124,6 +126,16 @@ void Connection::reply(Request request, std::span<const std::byte> payload) {
     msghdr message{};
     message.msg_iov = parts.data();
     message.msg_iovlen = parts.size();
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
+    if (answer.fd) {
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        cmsghdr* rights = CMSG_FIRSTHDR(&message);
+        *rights = {
+            .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        const int fd = answer.fd.get();
+        std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+    }
     const ssize_t sent = sendmsg(fd(), &message, MSG_NOSIGNAL);
     if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) {
         return; // The next receive() sees the end.

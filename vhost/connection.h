@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <optional>
-#include <span>
 
 namespace tapline::vhost {
 
@@ -23,7 +22,7 @@ public:
     bool closed() const { return closed_; }
 
     // A reply is small and the peer waits for it: one that does not fit is the peer's fault.
-    void reply(Request request, std::span<const std::byte> payload);
+    void reply(Request request, const Answer& answer);
 
 private:
     bool fill();

@@ -33,6 +33,8 @@ const char* name(Feature feature) {
         return "VIRTIO_NET_F_MRG_RXBUF";
     case Feature::mq:
         return "VIRTIO_NET_F_MQ";
+    case Feature::log_all:
+        return "VHOST_F_LOG_ALL";
     case Feature::any_layout:
         return "VIRTIO_F_ANY_LAYOUT";
     case Feature::indirect_desc:

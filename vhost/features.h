@@ -21,6 +21,7 @@ enum class Feature : uint8_t {
     host_ufo = 14,
     mrg_rxbuf = 15,
     mq = 22,
+    log_all = 26, // Of vhost-user; the driver never sees it.
     any_layout = 27,
     indirect_desc = 28,
     event_idx = 29,

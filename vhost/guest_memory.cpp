@@ -111,6 +111,17 @@ bool GuestMemory::append(uint64_t address, uint32_t length, IovecList& list) con
     return true;
 }
 
+GuestMemory::GuestRange GuestMemory::range_at(const std::byte* host) const noexcept {
+    for (const Region& region : regions_) {
+        const uint64_t offset =
+            reinterpret_cast<uintptr_t>(host) - reinterpret_cast<uintptr_t>(region.host);
+        if (offset < region.size) {
+            return {.address = region.guest_address + offset, .bytes = region.size - offset};
+        }
+    }
+    return {};
+}
+
 std::byte* GuestMemory::at_guest_address(uint64_t address, uint64_t length) const noexcept {
     const Region* holder = region_of(address);
     if (holder == nullptr || length > holder->size - (address - holder->guest_address)) {

@@ -33,6 +33,14 @@ public:
     // guest memory or the list is full.
     bool append(uint64_t address, uint32_t length, IovecList& list) const noexcept;
 
+    // What the guest calls a byte that one of these functions led to, and how many of its region
+    // begin there.
+    struct GuestRange {
+        uint64_t address;
+        uint64_t bytes; // 0: the byte is none of the guest's.
+    };
+    GuestRange range_at(const std::byte* host) const noexcept;
+
     // Guest physical [address, address + length) within one region, else nullptr.
     std::byte* at_guest_address(uint64_t address, uint64_t length) const noexcept;
     // Front-end virtual [address, address + length) within one region, else nullptr.

@@ -1,4 +1,4 @@
-// One whole vhost-user message as it came in, with the descriptors it brought.
+// One whole vhost-user message as it came in, with the descriptors it brought, and what goes back.
 #pragma once
 
 #include "backend/base/unique_fd.h"
@@ -19,6 +19,11 @@ struct Message {
     Request request() const { return static_cast<Request>(header.request); }
     bool needs_reply() const { return (header.flags & flag_need_reply) != 0; }
     std::span<const std::byte> payload() const { return {bytes.data(), header.size}; }
+};
+
+struct Answer {
+    std::vector<std::byte> payload;
+    UniqueFd fd; // Mostly none.
 };
 
 } // namespace tapline::vhost

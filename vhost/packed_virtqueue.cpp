@@ -58,6 +58,10 @@ PackedVirtqueue::PackedVirtqueue(const Vring& vring, std::shared_ptr<const Guest
     ring_ = reinterpret_cast<Descriptor*>(ring);
     driver_event_ = reinterpret_cast<const EventSuppression*>(driver_event);
     device_event_ = reinterpret_cast<EventSuppression*>(device_event);
+    // Front ends tell where to log a used ring, of which a packed queue has none.
+    written_parts_ = {
+        {{.address = memory_->range_at(ring).address, .bytes = sizeof(Descriptor) * size_},
+         {.address = memory_->range_at(device_event).address, .bytes = sizeof(EventSuppression)}}};
 }
 
 PackedVirtqueue::Position PackedVirtqueue::advanced(Position from, uint16_t slots) const noexcept {
@@ -166,6 +170,9 @@ void PackedVirtqueue::complete(const Chain& chain, uint32_t written) noexcept {
     next_ = advanced(next_, chain.slots);
     peeked_ = static_cast<uint16_t>(peeked_ - chain.slots);
     unpublished_ = static_cast<uint16_t>(unpublished_ + chain.slots);
+    if (log_) {
+        log_chain(chain, written);
+    }
 }
 
 bool PackedVirtqueue::publish() noexcept {
@@ -176,6 +183,9 @@ bool PackedVirtqueue::publish() noexcept {
     const uint16_t moved = std::exchange(unpublished_, uint16_t{0});
     // The driver takes no descriptor before this one. Pairs with its read barrier.
     store_index(ring_[begin.index].flags, first_flags_, std::memory_order_release);
+    if (log_) {
+        log_ring();
+    }
     // 2.8.21.3.1: the descriptors before the question whether to call; pairs with the driver's full
     // barrier between its wish for a call and its last look at the ring.
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -200,6 +210,9 @@ bool PackedVirtqueue::enable_kicks() noexcept {
     store_index(device_event_->position, cursor_.pack(), std::memory_order_relaxed);
     store_index(device_event_->flags, event_index_ ? wants_position : wants_all,
                 std::memory_order_release);
+    if (log_) {
+        log_ring();
+    }
     // The wish before the last look; pairs with the driver's full barrier between a chain and its
     // look at the wish.
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -208,6 +221,9 @@ bool PackedVirtqueue::enable_kicks() noexcept {
 
 void PackedVirtqueue::disable_kicks() noexcept {
     store_index(device_event_->flags, wants_none, std::memory_order_relaxed);
+    if (log_) {
+        log_ring();
+    }
 }
 
 // The available and the used position are one (vhost-user.rst, "Vring base for packed").

@@ -18,9 +18,9 @@ template <typename T> T read(const Message& message) {
     return value;
 }
 
-template <typename T> std::vector<std::byte> reply_of(const T& value) {
+template <typename T> Answer reply_of(const T& value) {
     const auto bytes = std::as_bytes(std::span(&value, 1));
-    return {bytes.begin(), bytes.end()};
+    return {.payload = {bytes.begin(), bytes.end()}, .fd = {}};
 }
 
 } // namespace tapline::vhost

@@ -12,6 +12,8 @@ enum class Request : uint32_t {
     set_owner = 3,
     reset_owner = 4,
     set_mem_table = 5,
+    set_log_base = 6,
+    set_log_fd = 7,
     set_vring_num = 8,
     set_vring_addr = 9,
     set_vring_base = 10,
@@ -25,6 +27,8 @@ enum class Request : uint32_t {
     set_vring_enable = 18,
     send_rarp = 19,
     net_set_mtu = 20,
+    get_inflight_fd = 31,
+    set_inflight_fd = 32,
     reset_device = 34,
     get_max_mem_slots = 36,
     add_mem_reg = 37,
@@ -46,9 +50,11 @@ constexpr uint32_t flag_reply = 1u << 2;
 constexpr uint32_t flag_need_reply = 1u << 3;
 
 constexpr uint64_t protocol_feature_mq = 1ull << 0;
+constexpr uint64_t protocol_feature_log_shmfd = 1ull << 1;
 constexpr uint64_t protocol_feature_rarp = 1ull << 2;
 constexpr uint64_t protocol_feature_reply_ack = 1ull << 3;
 constexpr uint64_t protocol_feature_net_mtu = 1ull << 4;
+constexpr uint64_t protocol_feature_inflight_shmfd = 1ull << 12;
 constexpr uint64_t protocol_feature_reset_device = 1ull << 13;
 constexpr uint64_t protocol_feature_configure_mem_slots = 1ull << 15;
 constexpr uint64_t protocol_feature_status = 1ull << 16;
@@ -68,6 +74,8 @@ struct VringAddresses { // Front-end virtual addresses.
     uint64_t log;
 };
 static_assert(sizeof(VringAddresses) == 40);
+
+constexpr uint32_t vring_flag_log = 1u << 0; // Of VringAddresses.
 
 // The payload of SET_VRING_KICK, _CALL and _ERR.
 constexpr uint64_t vring_fd_index_mask = 0xff;
@@ -95,6 +103,22 @@ struct SingleMemoryRegion {
     MemoryRegion region;
 };
 static_assert(sizeof(SingleMemoryRegion) == 40);
+
+struct LogArea {
+    uint64_t size;
+    uint64_t mmap_offset;
+};
+static_assert(sizeof(LogArea) == 16);
+
+struct Inflight {
+    uint64_t size;
+    uint64_t mmap_offset;
+    uint16_t queues;
+    uint16_t queue_size;
+};
+// With the padding that C gives it, as QEMU sends it, or without.
+static_assert(sizeof(Inflight) == 24);
+constexpr size_t inflight_bytes_min = 20;
 
 // Regions that may be added one by one: what QEMU and Linux have at most for a guest.
 constexpr size_t memory_slots_max = 509;

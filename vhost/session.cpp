@@ -15,9 +15,9 @@ namespace tapline::vhost {
 namespace {
 
 constexpr uint64_t offered_protocol_features =
-    protocol_feature_mq | protocol_feature_rarp | protocol_feature_reply_ack |
-    protocol_feature_net_mtu | protocol_feature_reset_device |
-    protocol_feature_configure_mem_slots | protocol_feature_status;
+    protocol_feature_mq | protocol_feature_log_shmfd | protocol_feature_rarp |
+    protocol_feature_reply_ack | protocol_feature_net_mtu | protocol_feature_inflight_shmfd |
+    protocol_feature_reset_device | protocol_feature_configure_mem_slots | protocol_feature_status;
 
 constexpr uint64_t mtu_min = 68; // RFC 791
 
@@ -57,6 +57,9 @@ const Session::Handler* Session::find_handler(uint32_t request) {
     constexpr size_t addresses = sizeof(VringAddresses);
     constexpr size_t table_min = offsetof(MemoryTable, regions);
     constexpr size_t table_max = sizeof(MemoryTable);
+    constexpr size_t log = sizeof(LogArea);
+    constexpr size_t inflight_min = inflight_bytes_min;
+    constexpr size_t inflight = sizeof(Inflight);
     constexpr size_t region = sizeof(SingleMemoryRegion);
     static constexpr auto handlers = std::to_array<Handler>({
         {get_features, 0, 0, 0, 0, nothing, &S::get_features},
@@ -75,6 +78,10 @@ const Session::Handler* Session::find_handler(uint32_t request) {
         {set_protocol_features, u64, u64, 0, 0, nothing, &S::set_protocol_features},
         {get_queue_num, 0, 0, 0, 0, nothing, &S::get_queue_num},
         {set_vring_enable, state, state, 0, 0, ring_of_state, &S::set_vring_enable},
+        {set_log_base, log, log, 1, 1, all_rings, &S::set_log_base},
+        {set_log_fd, 0, u64, 1, 1, nothing, &S::set_log_fd},
+        {get_inflight_fd, inflight_min, inflight, 0, 0, nothing, &S::get_inflight_fd},
+        {set_inflight_fd, inflight_min, inflight, 1, 1, nothing, &S::set_inflight_fd},
         {send_rarp, u64, u64, 0, 0, nothing, &S::send_rarp},
         {net_set_mtu, u64, u64, 0, 0, nothing, &S::net_set_mtu},
         {reset_device, 0, 0, 0, 0, all_rings, &S::reset_device},
@@ -104,7 +111,7 @@ void Session::check(const Handler& handler, const Message& message) {
 }
 
 Session::Session(const Offer& offer)
-    : offer_({.features = offer.features | bit(Feature::protocol_features),
+    : offer_({.features = offer.features | bits(Feature::protocol_features, Feature::log_all),
               .queue_pairs = offer.queue_pairs,
               .mtu_max = offer.mtu_max}),
       rings_(size_t{2} * offer.queue_pairs) {}
@@ -319,7 +326,10 @@ Session::Reply Session::net_set_mtu(Message& message) {
 }
 
 Session::Reply Session::reset_device(Message&) {
-    reset();
+    stop_all_rings();
+    for (Vring& each : rings_) {
+        each.base.reset();
+    }
     return std::nullopt;
 }
 
@@ -330,7 +340,7 @@ Session::Reply Session::set_status(Message& message) {
                             fmt::format("a device status has 8 bits: {:#x}", status));
     }
     if (status == 0) { // virtio 1.2, 2.1.2: this resets the device.
-        reset();
+        stop_all_rings();
     }
     status_ = static_cast<uint8_t>(status);
     return std::nullopt;
@@ -340,10 +350,10 @@ Session::Reply Session::get_status(Message&) {
     return reply_of(uint64_t{status_});
 }
 
-// Memory and descriptors for calls stay: QEMU does not repeat what it told of them before.
-void Session::reset() {
+// Memory and descriptors for calls stay: QEMU does not repeat what it told of them before. So do
+// the bases, as QEMU 7.2 sets the status to 0 when it pauses a guest, and asks for them then.
+void Session::stop_all_rings() {
     for (Vring& each : rings_) {
-        each.base.reset();
         each.kick.reset();
         each.started = false;
         each.enabled = false;

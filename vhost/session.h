@@ -3,6 +3,7 @@
 // takes their rings out of use, and afterwards starts those that are `started`.
 #pragma once
 
+#include "vhost/dirty_log.h"
 #include "vhost/guest_memory.h"
 #include "vhost/message.h"
 #include "vhost/vring.h"
@@ -43,9 +44,9 @@ public:
     };
     PairRange affected_pairs(const Message& message) const;
 
-    // The payload of the answer, where the request has one. Throws ProtocolError; what was said
+    // The answer, where the request has one. Throws ProtocolError; what was said
     // before stays as it was.
-    using Reply = std::optional<std::vector<std::byte>>;
+    using Reply = std::optional<Answer>;
     Reply handle(Message message);
 
     // The station that the last message asked to announce on the wire, told once.
@@ -61,6 +62,8 @@ public:
     bool ring_is_enabled(uint16_t ring) const;
     uint64_t features() const { return features_; }
     const std::shared_ptr<const GuestMemory>& memory() const { return memory_; }
+    // Where to mark what is written; nothing while the front end does not want to know.
+    std::shared_ptr<const DirtyLog> dirty_log() const;
 
 private:
     struct Handler;
@@ -88,11 +91,16 @@ private:
     Reply reset_device(Message& message);
     Reply set_status(Message& message);
     Reply get_status(Message& message);
+    Reply set_log_base(Message& message);
+    Reply set_log_fd(Message& message);
+    Reply get_inflight_fd(Message& message);
+    Reply set_inflight_fd(Message& message);
     Reply get_max_mem_slots(Message& message);
     Reply add_mem_reg(Message& message);
     Reply rem_mem_reg(Message& message);
 
-    void reset();
+    void check_inflight(const Inflight& inflight) const;
+    void stop_all_rings();
     Vring& ring(uint64_t index);
     Vring& stopped_ring(uint64_t index);
     // The ring of a SET_VRING_KICK, _CALL or _ERR and the descriptor that came for it, if any.
@@ -102,6 +110,7 @@ private:
     uint64_t features_ = 0;
     uint64_t protocol_features_ = 0;
     std::shared_ptr<const GuestMemory> memory_;
+    std::shared_ptr<const DirtyLog> log_;
     std::vector<Vring> rings_;
     uint8_t status_ = 0; // Of the virtio device, as the front end tells it.
     std::optional<Station> announcement_;

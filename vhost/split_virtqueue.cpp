@@ -52,6 +52,9 @@ SplitVirtqueue::SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMe
     available_event_ = reinterpret_cast<uint16_t*>(used_ring_ + size_);
     next_used_ = load_index(used_->index, std::memory_order_relaxed);
     published_used_ = next_used_;
+    // The front end says where, as that need not be where the guest has the ring.
+    written_parts_[0] = {.address = at.log,
+                         .bytes = sizeof(Index) + sizeof(UsedElement) * size_ + event_bytes};
 }
 
 bool SplitVirtqueue::peek(IovecList& parts, Chain& chain) noexcept {
@@ -124,6 +127,9 @@ void SplitVirtqueue::complete(const Chain& chain, uint32_t written) noexcept {
     used_ring_[next_used_ & mask_] = {.id = chain.id, .length = written};
     ++next_used_;
     ++next_available_;
+    if (log_) {
+        log_chain(chain, written);
+    }
 }
 
 bool SplitVirtqueue::publish() noexcept {
@@ -133,6 +139,9 @@ bool SplitVirtqueue::publish() noexcept {
     }
     // 2.7.8.2: elements before the index. Pairs with the driver's read barrier.
     store_index(used_->index, next_used_, std::memory_order_release);
+    if (log_) {
+        log_ring();
+    }
     // 2.7.7.2: the index before the question whether to call; pairs with the driver's full
     // barrier between its wish for a call and its last look at the index.
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -156,6 +165,9 @@ bool SplitVirtqueue::enable_kicks() noexcept {
     } else {
         store_index(used_->flags, 0, std::memory_order_relaxed);
     }
+    if (log_) {
+        log_ring();
+    }
     // 2.7.10: the wish before the last look; pairs with the driver's full barrier between its
     // index and its look at the wish.
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -165,6 +177,9 @@ bool SplitVirtqueue::enable_kicks() noexcept {
 void SplitVirtqueue::disable_kicks() noexcept {
     if (!event_index_) { // With event indices a wish is spent by the kick it asked for.
         store_index(used_->flags, device_wants_no_kick, std::memory_order_relaxed);
+    }
+    if (log_) {
+        log_ring();
     }
 }
 

@@ -4,6 +4,7 @@
 #include "vhost/packed_virtqueue.h"
 #include "vhost/split_virtqueue.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -34,6 +35,37 @@ Virtqueue::Virtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memo
     : memory_(std::move(memory)),
       size_(static_cast<uint16_t>(vring.size)),
       event_index_(has(features, Feature::event_idx)),
-      indirect_(has(features, Feature::indirect_desc)) {}
+      indirect_(has(features, Feature::indirect_desc)),
+      ring_is_logged_((vring.addresses->flags & vring_flag_log) != 0) {}
+
+void Virtqueue::log_to(std::shared_ptr<const DirtyLog> log) noexcept {
+    log_ = std::move(log);
+}
+
+void Virtqueue::log_chain(const Chain& chain, uint32_t written) const noexcept {
+    for (const iovec& part : chain.writable) {
+        const auto* byte = static_cast<const std::byte*>(part.iov_base);
+        uint64_t left = std::min<uint64_t>(part.iov_len, written);
+        written -= static_cast<uint32_t>(left);
+        while (left > 0) { // Once a region: neighbours here may be far apart for the guest.
+            const auto range = memory_->range_at(byte);
+            const uint64_t bytes = std::min(left, range.bytes);
+            if (bytes == 0) {
+                return;
+            }
+            log_->mark(range.address, bytes);
+            byte += bytes;
+            left -= bytes;
+        }
+    }
+}
+
+void Virtqueue::log_ring() const noexcept {
+    if (ring_is_logged_) {
+        for (const auto& part : written_parts_) {
+            log_->mark(part.address, part.bytes);
+        }
+    }
+}
 
 } // namespace tapline::vhost

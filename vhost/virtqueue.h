@@ -5,10 +5,12 @@
 // the local is checked, the local is used. Used by one thread at a time.
 #pragma once
 
+#include "vhost/dirty_log.h"
 #include "vhost/guest_memory.h"
 #include "vhost/iovec_list.h"
 #include "vhost/vring.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -74,6 +76,9 @@ public:
     // Where another queue on the same ring goes on, as SET_VRING_BASE takes it.
     virtual uint32_t base() const noexcept = 0;
 
+    // From here on marks what it writes: frames, and the ring where the front end wants that, too.
+    void log_to(std::shared_ptr<const DirtyLog> log) noexcept;
+
     uint16_t size() const { return size_; }
     RingFault fault() const { return fault_; }
 
@@ -85,11 +90,21 @@ protected:
         return false;
     }
 
+    void log_chain(const Chain& chain, uint32_t written) const noexcept;
+    void log_ring() const noexcept;
+
     const std::shared_ptr<const GuestMemory> memory_;
     const uint16_t size_;
     const bool event_index_;
     const bool indirect_;
     RingFault fault_ = RingFault::none;
+    std::shared_ptr<const DirtyLog> log_; // Mostly none.
+
+    // The parts of the ring that the device writes.
+    std::array<GuestMemory::GuestRange, 2> written_parts_{};
+
+private:
+    const bool ring_is_logged_;
 };
 
 } // namespace tapline::vhost

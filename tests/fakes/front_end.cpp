@@ -98,14 +98,24 @@ void FrontEnd::send_raw(std::span<const std::byte> bytes) {
     (void)::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
 }
 
-std::vector<std::byte> FrontEnd::receive() {
-    const auto read_all = [this](void* target, size_t bytes) {
-        if (bytes == 0) {
-            return;
-        }
-        if (!wait_readable(fd()) ||
-            recv(fd(), target, bytes, MSG_WAITALL) != static_cast<ssize_t>(bytes)) {
+std::vector<std::byte> FrontEnd::receive(UniqueFd* fd) {
+    const auto read_all = [this, fd](void* target, size_t bytes) {
+        alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
+        iovec part{.iov_base = target, .iov_len = bytes};
+        msghdr message{};
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = fd != nullptr ? control.size() : 0;
+        if (!wait_readable(this->fd()) ||
+            recvmsg(this->fd(), &message, MSG_WAITALL | MSG_CMSG_CLOEXEC) !=
+                static_cast<ssize_t>(bytes)) {
             throw std::runtime_error("no answer from the back end");
+        }
+        if (const cmsghdr* rights = CMSG_FIRSTHDR(&message); rights != nullptr) {
+            int received = -1;
+            std::memcpy(&received, CMSG_DATA(rights), sizeof received);
+            fd->reset(received);
         }
     };
     vhost::Header header{};
@@ -114,7 +124,9 @@ std::vector<std::byte> FrontEnd::receive() {
         throw std::runtime_error("the answer is not marked as one");
     }
     std::vector<std::byte> payload(header.size);
-    read_all(payload.data(), payload.size());
+    if (!payload.empty()) {
+        read_all(payload.data(), payload.size());
+    }
     return payload;
 }
 

@@ -45,7 +45,8 @@ public:
     void send_raw(std::span<const std::byte> bytes);
 
     // The payload of the next answer; throws where none comes in time or the peer has closed.
-    std::vector<std::byte> receive();
+    // A descriptor that comes with it goes to fd.
+    std::vector<std::byte> receive(UniqueFd* fd = nullptr);
     template <typename T> T receive_as() {
         const std::vector<std::byte> bytes = receive();
         T value{};

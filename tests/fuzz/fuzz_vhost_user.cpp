@@ -87,7 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static const UniqueFd event = fakes::make_eventfd();
     fakes::SocketPair sockets(SOCK_STREAM);
     vhost::Connection connection(std::move(sockets.ours));
-    vhost::Session session({.features = ~uint64_t{0}, .queue_pairs = 2});
+    vhost::Session session({.features = ~uint64_t{0}, .queue_pairs = 2, .mtu_max = 1500});
     fuzz::Input input(data, size);
     while (!input.empty()) {
         const auto choice = input.number<uint8_t>();

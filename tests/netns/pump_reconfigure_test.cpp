@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -15,6 +16,7 @@ namespace tapline::netns {
 namespace {
 
 using fakes::Guest;
+using vhost::Feature;
 using vhost::Request;
 using namespace std::chrono_literals;
 
@@ -279,6 +281,7 @@ TEST_F(Reconfiguration, ADisabledTransmitRingIsEmptiedAndCounted) {
     }
     guest.flush();
     guest.front_end().enable_ring(1, true);
+    await(guest); // Else the next frame may come first, and is discarded, too.
     expect_frames_pass(lab_.station(), guest);
     EXPECT_EQ(lab_.end().at("guest_to_wire").at("dropped"), nlohmann::json({{"disabled", 10}}));
 }
@@ -293,15 +296,57 @@ TEST_F(Reconfiguration, AResetDeviceCanBeSetUpAgain) {
         } else {
             guest.front_end().send(Request::reset_device);
         }
+        const uint32_t frames = by_status ? 2 : 1; // Each way, so far.
         for (Guest::Lane* lane : {&guest.receiver(), &guest.transmitter()}) {
-            EXPECT_EQ(guest.front_end().stop_ring(lane->index), 0);
-            lane->events =
-                guest.front_end().start_ring(lane->index, *lane->ring, by_status ? 2 : 1);
+            EXPECT_EQ(guest.front_end().stop_ring(lane->index), by_status ? frames : 0);
+            lane->events = guest.front_end().start_ring(lane->index, *lane->ring, frames);
             guest.front_end().enable_ring(lane->index, true);
         }
         await(guest);
     }
     expect_frames_pass(lab_.station(), guest);
+}
+
+// As QEMU does for a migration: SET_LOG_BASE, the feature, and the rings' flags, all under traffic.
+TEST_F(Reconfiguration, PagesWrittenAreLoggedWhileThatIsAsked) {
+    constexpr uint64_t page = 4096;
+    const fakes::GuestRam log(page * 16, 0);
+    const auto is_marked = [&](uint64_t address) {
+        const uint64_t number = address / page;
+        return (std::to_integer<unsigned>(log.at(0)[number / 8]) >> number % 8 & 1) != 0;
+    };
+    Guest guest = lab_.connect();
+    guest.front_end().send(Request::set_protocol_features,
+                           vhost::protocol_feature_reply_ack | vhost::protocol_feature_log_shmfd);
+    guest.front_end().send(Request::set_log_base,
+                           vhost::LogArea{.size = log.size(), .mmap_offset = 0}, {log.fd()});
+    EXPECT_EQ(guest.front_end().receive_as<uint64_t>(), 0);
+    const auto set_log = [&](bool enabled) {
+        const uint64_t features = PumpLab::usual | bit(Feature::protocol_features) |
+                                  (enabled ? bit(Feature::log_all) : 0);
+        EXPECT_EQ(guest.front_end().acknowledged(Request::set_features, features), 0);
+        for (Guest::Lane* lane : {&guest.receiver(), &guest.transmitter()}) {
+            auto addresses = lane->ring->addresses(lane->index);
+            addresses.flags = enabled ? vhost::vring_flag_log : 0;
+            addresses.log = (lane->index + 1) * 100'000 * page; // Its own, and in the log.
+            EXPECT_EQ(guest.front_end().acknowledged(Request::set_vring_addr, addresses), 0);
+        }
+    };
+    expect_frames_pass(lab_.station(), guest);
+    set_log(true);
+    std::ranges::fill(log.at(0, log.size()), std::byte{0});
+    expect_frames_pass(lab_.station(), guest);
+    EXPECT_TRUE(is_marked(1 * 100'000 * page));
+    EXPECT_TRUE(is_marked(2 * 100'000 * page));
+    const auto frames_marked =
+        std::ranges::count_if(log.at(0, guest.ram().size() / page / 8 + 3),
+                              [](std::byte byte) { return byte != std::byte{0}; });
+    EXPECT_EQ(frames_marked, 1) << "one page, or two neighbours, of the one frame received";
+    set_log(false);
+    std::ranges::fill(log.at(0, log.size()), std::byte{0});
+    expect_frames_pass(lab_.station(), guest);
+    EXPECT_TRUE(std::ranges::all_of(log.at(0, log.size()),
+                                    [](std::byte byte) { return byte == std::byte{0}; }));
 }
 
 TEST_F(Reconfiguration, ResetOwnerDisablesTheRings) {

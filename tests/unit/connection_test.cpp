@@ -206,7 +206,7 @@ TEST_F(ConnectionTest, CloseInTheMiddleOfAPayloadIsAFault) {
 }
 
 TEST_F(ConnectionTest, CloseWithOurReplyUnreadIsTheEnd) {
-    connection_.reply(Request::get_features, numbered(8));
+    connection_.reply(Request::get_features, {.payload = numbered(8), .fd = {}});
     front_end_.close();
     EXPECT_FALSE(connection_.receive());
     EXPECT_TRUE(connection_.closed());
@@ -235,7 +235,7 @@ TEST_F(ConnectionTest, HugePayloadIsRefusedBeforeItComes) {
 
 TEST_F(ConnectionTest, ReplyArrivesMarkedAsOne) {
     const auto payload = numbered(8);
-    connection_.reply(Request::get_features, payload);
+    connection_.reply(Request::get_features, {.payload = payload, .fd = {}});
     EXPECT_EQ(front_end_.receive(), payload); // It checks version and flags.
 }
 
@@ -244,7 +244,7 @@ TEST_F(ConnectionTest, RepliesNobodyReadsAreAFaultAndNeverBlock) {
     const auto payload = numbered(8);
     const auto fault = fault_of([&] {
         for (size_t i = 0; i < more_than_any_socket_holds; ++i) {
-            connection_.reply(Request::get_features, payload);
+            connection_.reply(Request::get_features, {.payload = payload, .fd = {}});
         }
     });
     EXPECT_EQ(fault, ProtocolFault::unread_reply);
@@ -252,7 +252,10 @@ TEST_F(ConnectionTest, RepliesNobodyReadsAreAFaultAndNeverBlock) {
 
 TEST_F(ConnectionTest, ReplyToAPeerThatHasGoneIsNoFault) {
     front_end_.close();
-    EXPECT_EQ(fault_of([&] { connection_.reply(Request::get_features, numbered(8)); }), accepted);
+    EXPECT_EQ(fault_of([&] {
+                  connection_.reply(Request::get_features, {.payload = numbered(8), .fd = {}});
+              }),
+              accepted);
     EXPECT_FALSE(connection_.receive());
     EXPECT_TRUE(connection_.closed());
 }

@@ -147,6 +147,16 @@ TEST_F(GuestMemoryTest, RegionsThatStayAreNotMappedAnew) {
     EXPECT_NE(less->at_guest_address(high_end, 1), nullptr);
 }
 
+TEST_F(GuestMemoryTest, BytesHereLeadBackToTheGuests) {
+    const std::byte* low = memory_->at_guest_address(low_begin, 1);
+    const std::byte* high = memory_->at_guest_address(high_begin, 1);
+    EXPECT_EQ(memory_->range_at(low).address, low_begin);
+    EXPECT_EQ(memory_->range_at(low).bytes, region_bytes);
+    EXPECT_EQ(memory_->range_at(high + region_bytes - 1).address, high_end - 1);
+    EXPECT_EQ(memory_->range_at(high + region_bytes - 1).bytes, 1u);
+    EXPECT_EQ(memory_->range_at(nullptr).bytes, 0u);
+}
+
 TEST_F(GuestMemoryTest, MappingOutlivesTheTableItCameWith) {
     auto less = memory_->without(high_.region());
     memory_.reset();

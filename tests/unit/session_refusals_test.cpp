@@ -42,7 +42,7 @@ TEST_F(SessionRefusals, FeaturesThatWereNotOffered) {
     for (const uint64_t wanted : {bit(Feature::csum), ~uint64_t{0}, uint64_t{1} << 63}) {
         expect_refused(unoffered_feature, [&] { return tell(set_features, wanted); });
         expect_refused(unoffered_feature,
-                       [&] { return tell(set_protocol_features, uint64_t{1} << 1); });
+                       [&] { return tell(set_protocol_features, uint64_t{1} << 7); });
     }
 }
 

@@ -8,9 +8,11 @@ using enum Request;
 using SessionTest = SessionFixture;
 
 TEST_F(SessionTest, OffersItsFeaturesAndThoseOfTheProtocol) {
-    EXPECT_EQ(ask<uint64_t>(get_features), offered | bit(Feature::protocol_features));
+    EXPECT_EQ(ask<uint64_t>(get_features),
+              offered | bits(Feature::protocol_features, Feature::log_all));
     EXPECT_EQ(ask<uint64_t>(get_protocol_features),
-              protocol_feature_mq | protocol_feature_rarp | protocol_feature_reply_ack |
+              protocol_feature_mq | protocol_feature_log_shmfd | protocol_feature_rarp |
+                  protocol_feature_reply_ack | protocol_feature_inflight_shmfd |
                   protocol_feature_net_mtu | protocol_feature_reset_device |
                   protocol_feature_configure_mem_slots | protocol_feature_status);
 }
@@ -220,7 +222,7 @@ TEST_F(SessionTest, ResetStopsAllRingsAndKeepsMemoryAndCalls) {
             const Vring& vring = session_.rings()[ring];
             EXPECT_FALSE(vring.started || session_.ring_is_enabled(static_cast<uint16_t>(ring)));
             EXPECT_FALSE(vring.kick);
-            EXPECT_FALSE(vring.base);
+            EXPECT_EQ(vring.base, by_status ? std::optional<uint32_t>(5) : std::nullopt);
         }
         EXPECT_TRUE(session_.rings()[2].call);
         EXPECT_NE(session_.memory(), nullptr);
@@ -250,14 +252,15 @@ protected:
 TEST_F(AffectedPairs, QuestionsTouchNoRing) {
     for (const Request request :
          {get_features, get_protocol_features, get_queue_num, set_owner, set_protocol_features,
-          get_max_mem_slots, get_status, send_rarp, net_set_mtu}) {
+          get_max_mem_slots, set_log_fd, get_inflight_fd, set_inflight_fd, get_status, send_rarp,
+          net_set_mtu}) {
         EXPECT_EQ(affected(request), none) << static_cast<int>(request);
     }
 }
 
 TEST_F(AffectedPairs, MemoryAndFeaturesTouchAll) {
     for (const Request request : {set_features, set_mem_table, reset_owner, add_mem_reg,
-                                  rem_mem_reg, reset_device, set_status}) {
+                                  rem_mem_reg, reset_device, set_status, set_log_base}) {
         EXPECT_EQ(affected(request), std::pair(0, 2)) << static_cast<int>(request);
     }
 }

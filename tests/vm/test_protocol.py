@@ -1,9 +1,10 @@
 """What QEMU and the pump agree on beside the traffic: who connects, and the MTU."""
 
 import signal
+import socket
 
 import traffic
-from guest import Guest
+from guest import COMMAND_LIMIT_S, Guest
 from lab import PEER_IPV4
 from pump import Pump
 
@@ -14,6 +15,28 @@ class ListeningGuest(Guest):
     """QEMU listens; the pump connects."""
 
     chardev_options = ",server=on"
+
+
+class MonitoredGuest(Guest):
+    """QEMU takes commands."""
+
+    def card(self, lab, machine, backend):
+        self.monitor = lab.path("monitor.sock")
+        return [*super().card(lab, machine, backend),
+                "-monitor", f"unix:{self.monitor},server=on,wait=off"]
+
+    def tell(self, command):
+        """What QEMU answers."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(COMMAND_LIMIT_S)
+            monitor.connect(self.monitor)
+            answer = b""
+            for line in ("", command):  # Each prompt comes when the command before is done.
+                monitor.sendall(f"{line}\n".encode() if line else b"")
+                answer = b""
+                while not answer.endswith(b"(qemu) "):
+                    answer += monitor.recv(65536)
+            return answer.decode()
 
 
 class GuestWithMtu(Guest):
@@ -43,3 +66,15 @@ def test_guest_has_the_mtu_that_qemu_was_told(lab, machine, listening):
         guest.wait_booted()
         assert "mtu 1400" in guest.run("ip link show eth0")
         assert_no_ping_is_lost(guest)
+
+
+# Saving is the first half of a migration: the memory is copied while the pump writes to it, and
+# what it writes meanwhile is copied again, because the pump logs it.
+def test_qemu_saves_a_running_guest_that_receives(lab, machine, pump, listening):
+    with MonitoredGuest(lab, machine, listening) as guest:
+        guest.wait_booted()
+        guest.tell(f'migrate "exec:cat > {lab.path("saved")}"')
+        assert "Migration status: completed" in guest.tell("info migrate")
+        guest.tell("cont")
+        assert_no_ping_is_lost(guest)
+    assert pump.stop()[0]["counters"]["protocol_errors"] == {}

@@ -81,7 +81,7 @@ const Session::Handler* Session::find_handler(uint32_t request) {
         {set_log_base, log, log, 1, 1, all_rings, &S::set_log_base},
         {set_log_fd, 0, u64, 1, 1, nothing, &S::set_log_fd},
         {get_inflight_fd, inflight_min, inflight, 0, 0, nothing, &S::get_inflight_fd},
-        {set_inflight_fd, inflight_min, inflight, 1, 1, nothing, &S::set_inflight_fd},
+        {set_inflight_fd, inflight_min, inflight, 1, 1, all_rings, &S::set_inflight_fd},
         {send_rarp, u64, u64, 0, 0, nothing, &S::send_rarp},
         {net_set_mtu, u64, u64, 0, 0, nothing, &S::net_set_mtu},
         {reset_device, 0, 0, 0, 0, all_rings, &S::reset_device},

@@ -91,7 +91,8 @@ void Session::check_inflight(const Inflight& inflight) const {
 
 // Nobody ever writes to the buffer. It is there for devices that return chains out of order; here
 // they are returned in order and within the turn they were taken in, so after a crash the used
-// index says exactly which are still to be done. Zeros say that nothing is in flight.
+// index of a split ring says exactly which are still to be done. Zeros say that nothing is in
+// flight.
 Session::Reply Session::get_inflight_fd(Message& message) {
     constexpr uint64_t slot_bytes = 32; // Of a packed ring's region: head and each descriptor.
     auto inflight = read<Inflight>(message);
@@ -113,6 +114,9 @@ Session::Reply Session::set_inflight_fd(Message& message) {
     check_inflight(inflight);
     (void)SharedMapping::map("in-flight buffer", message.fds.front().get(), inflight.mmap_offset,
                              inflight.size);
+    for (Vring& each : rings_) {
+        each.inflight_is_tracked = true;
+    }
     return std::nullopt;
 }
 

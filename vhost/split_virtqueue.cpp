@@ -52,6 +52,11 @@ SplitVirtqueue::SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMe
     available_event_ = reinterpret_cast<uint16_t*>(used_ring_ + size_);
     next_used_ = load_index(used_->index, std::memory_order_relaxed);
     published_used_ = next_used_;
+    // Cloud Hypervisor tells the driver's own index as base, and relies on in-flight tracking.
+    const auto in_flight = static_cast<uint16_t>(next_available_ - next_used_);
+    if (vring.inflight_is_tracked && in_flight <= size_) {
+        next_available_ = cursor_ = seen_available_ = next_used_;
+    }
     // The front end says where, as that need not be where the guest has the ring.
     written_parts_[0] = {.address = at.log,
                          .bytes = sizeof(Index) + sizeof(UsedElement) * size_ + event_bytes};

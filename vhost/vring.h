@@ -24,6 +24,8 @@ struct Vring {
     UniqueFd error;
     bool started = false;
     bool enabled = false;
+    // The front end keeps track of what a back end that died had in flight: it is to be done again.
+    bool inflight_is_tracked = false;
     // Memory was taken from under it: it runs while its memory is there, and else waits.
     bool may_wait_for_memory = false;
 };

@@ -329,5 +329,29 @@ TEST_F(RingPlaces, HoldTheLargestRing) {
     EXPECT_FALSE(peek());
 }
 
+// A back end died behind the first of four chains; the front end says where the driver is.
+TEST_F(SplitVirtqueueTest, InFlightChainsAreDoneAgainWhereTheyAreTracked) {
+    std::vector<uint16_t> heads;
+    for (int i = 0; i < 4; ++i) {
+        heads.push_back(add({readable(64)}));
+    }
+    const auto first = peek();
+    ASSERT_TRUE(first);
+    queue_->complete(*first, 0);
+    queue_->publish();
+    Vring vring;
+    vring.size = driver_.size();
+    vring.base = 4;
+    vring.addresses = driver_.addresses(0);
+    queue_ = Virtqueue::make(vring, memory_, 0);
+    EXPECT_FALSE(peek()) << "the front end's word";
+    vring.inflight_is_tracked = true;
+    queue_ = Virtqueue::make(vring, memory_, 0);
+    EXPECT_EQ(queue_->base(), 1u);
+    const auto second = peek();
+    ASSERT_TRUE(second);
+    EXPECT_EQ(second->id, heads[1]);
+}
+
 } // namespace
 } // namespace tapline::vhost

@@ -21,10 +21,14 @@ using vhost::Feature;
 constexpr std::array<const char*, direction_count> direction_names = {"wire_to_guest",
                                                                       "guest_to_wire"};
 
+// Ring reset is not among them. QEMU passes the offer on to the driver, yet of a reset it tells
+// only the kernel's vhost (virtio_net_queue_reset() in hw/net/virtio-net.c, 7.2 to 10.0). We would
+// go on with the ring that was, in memory the guest has freed. Front ends can restart any ring
+// without it.
 uint64_t features_of(TapQueue& tap, size_t queue_pairs) {
     constexpr uint64_t always = vhost::bits(
         Feature::version_1, Feature::mrg_rxbuf, Feature::event_idx, Feature::indirect_desc,
-        Feature::any_layout, Feature::ring_packed, Feature::in_order, Feature::ring_reset);
+        Feature::any_layout, Feature::ring_packed, Feature::in_order);
     return always | features_for_offloads(tap.supported_offloads()) |
            (queue_pairs > 1 ? bit(Feature::mq) : 0);
 }

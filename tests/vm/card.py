@@ -57,6 +57,9 @@ class Card:
 
 
 class CardGuest(Guest):
+    """Has one processor: with several, QEMU 10.0 under TCG now and then fails an assertion of its
+    own on MSI-X."""
+
     programs = (IPERF3, shutil.which("ethtool"), shutil.which("ip"))
 
     def __init__(self, lab, card, backend):
@@ -68,11 +71,16 @@ class CardGuest(Guest):
         device = ",".join(("virtio-net-pci,netdev=net,romfile=", f"mac={backend['mac']}",
                            *self.nic.device_options()))
         pairs = self.nic.queue_pairs
-        return ["-smp", str(pairs), "-qmp", f"unix:{self.monitor},server=on,wait=off",
+        return ["-qmp", f"unix:{self.monitor},server=on,wait=off",
                 "-chardev", f"socket,id=backend,path={backend['socket']}",
                 "-netdev", f"vhost-user,id=net,chardev=backend,queues={pairs}",
                 # What the machine needs to work at all comes last, and so it counts.
                 "-device", device + machine.nic_options]
+
+    def set_up_network(self):
+        super().set_up_network()
+        if self.nic.queue_pairs > 1:  # The driver begins with one a processor.
+            self.run(f"ethtool -L eth0 combined {self.nic.queue_pairs}")
 
     def ip(self, arguments):
         """Not busybox's, which its shell would take."""
@@ -86,15 +94,19 @@ class CardGuest(Guest):
         finally:
             self.run("ethtool -K eth0 " + " ".join(f"{offload} on" for offload in offloads))
 
-    def reset(self):
-        """As with the button of a real machine, whatever it is doing."""
+    def order(self, command):
+        """Of QEMU, by its monitor."""
         with socket.socket(socket.AF_UNIX) as monitor, monitor.makefile("rw") as lines:
             monitor.settimeout(QMP_LIMIT_S)
             monitor.connect(self.monitor)
             lines.readline()  # Its greeting.
-            for command in ("qmp_capabilities", "system_reset"):
-                print(json.dumps({"execute": command}), file=lines, flush=True)
+            for each in ("qmp_capabilities", command):
+                print(json.dumps({"execute": each}), file=lines, flush=True)
                 answer = next(line for line in lines if "event" not in json.loads(line))
                 if "error" in json.loads(answer):
                     raise Failure(f"{command}: {answer}")
+
+    def reset(self):
+        """As with the button of a real machine, whatever it is doing."""
+        self.order("system_reset")
         self.wait_booted()

@@ -39,6 +39,14 @@ TEST_F(FrontEnds, AreServedOneAfterTheOther) {
     }
 }
 
+// As one that passes the offer on to its guest may not pass on the reset.
+TEST_F(FrontEnds, AreNotOfferedRingReset) {
+    FrontEnd front_end = FrontEnd::connect(lab_.socket());
+    const uint64_t offered = front_end.ask(Request::get_features);
+    EXPECT_TRUE(has(offered, vhost::Feature::version_1));
+    EXPECT_FALSE(has(offered, vhost::Feature::ring_reset));
+}
+
 TEST_F(FrontEnds, WaitUntilTheOneBeforeHasGone) {
     Guest first = lab_.connect();
     FrontEnd waiting = FrontEnd::connect(lab_.socket());

@@ -19,14 +19,18 @@ def lacking(reason):
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="module", params=MACHINES, ids=lambda machine: machine.name)
-def machine(request):
+def need(machine):
     if os.geteuid() != 0:
         lacking("network namespaces and devices take root")
     if not os.path.exists(PROGRAM):
         lacking(f"{PROGRAM} is not built")
-    if missing := request.param.missing():
+    if missing := machine.missing():
         lacking(f"{missing} is missing; run script/bootstrap")
+
+
+@pytest.fixture(scope="module", params=MACHINES, ids=lambda machine: machine.name)
+def machine(request):
+    need(request.param)
     return request.param
 
 

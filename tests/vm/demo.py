@@ -15,7 +15,7 @@ import time
 import traffic
 from guest import CHECKOUT, MACHINES, Guest
 from lab import PEER_IPV4, open_lab
-from process import Child, Failure, run, tail, unwind_on_signals
+from process import Child, Failure, tail, unwind_on_signals
 from pump import Pump
 
 PINGS = 10
@@ -84,7 +84,7 @@ def logs_shown_on_failure(lab):
 
 def main_job():
     machine = next(machine for machine in reversed(MACHINES) if not machine.missing())
-    qemu = "QEMU " + run(machine.qemu, "--version").split()[3]
+    qemu = f"QEMU {machine.qemu_version()}"
     with contextlib.ExitStack() as owned:
         with step("join two network namespaces: host and peer"):
             lab = owned.enter_context(open_lab())

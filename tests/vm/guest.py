@@ -1,13 +1,15 @@
 """A virtual machine whose only network card is served by a vhost-user backend."""
 
+import functools
 import os
+import re
 import shutil
 
 import initramfs
 from lab import GUEST_IPV4, GUEST_IPV6, IPV4_LENGTH, IPV6_LENGTH
-from process import Deadline, Failure, TalkingChild, tail
+from process import Deadline, Failure, TalkingChild, run, tail
+from unpacked import CHECKOUT, IPERF3
 
-CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MEMORY = "256M"
 BOOT_LIMIT_S = 90
 COMMAND_LIMIT_S = 30
@@ -23,9 +25,16 @@ class Machine:
         self.kernel_root = f"{CHECKOUT}/build/guest/{kernel_root}"
         self.nic_options = ",".join(("", *nic_options))
 
+    @functools.cache
+    def qemu_version(self):
+        """Such as 7.2; where it is not there, where it would be from."""
+        if not os.path.exists(self.qemu):
+            return self.name
+        return re.search(r"version (\d+\.\d+)", run(self.qemu, "--version"))[1]
+
     def missing(self):
         """The first file that is not there, or None."""
-        needed = (self.qemu, self.kernel_root, initramfs.BUSYBOX)
+        needed = (self.qemu, self.kernel_root, initramfs.BUSYBOX, IPERF3)
         return next((path for path in needed if not os.path.exists(path)), None)
 
 

@@ -5,13 +5,14 @@ import shutil
 from guest import CHECKOUT, Guest
 
 TAPLINE = f"{CHECKOUT}/build/release/backend/tapline"
+VHOST_NET_GUEST = f"{CHECKOUT}/build/release/tests/vm/vhost-net-guest"
 
 
 class HostGuest(Guest):
     """Has no network card but a veth pair: uplink, the parent, and peer0, the wire."""
 
-    modules = ("macvtap", "ipvtap", "veth")
-    programs = (TAPLINE, shutil.which("ip"))
+    modules = ("macvtap", "ipvtap", "veth", "vhost_net")
+    programs = (TAPLINE, VHOST_NET_GUEST, shutil.which("ip"))
 
     def card(self, lab, machine, backend):
         return []

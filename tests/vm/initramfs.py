@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 
 from process import Failure, run
+from unpacked import PROGRAMS, WITH_LIBRARIES
 
 BUSYBOX = "/bin/busybox"
 FOLDERS = ("bin", "dev", "modules", "proc", "run", "sys", "tmp", "usr/sbin")
@@ -68,8 +69,9 @@ def build(kernel, path, modules, programs=()):
         for program in programs:
             shutil.copy(program, f"{tree}/usr/sbin")
             for library in libraries(program):
-                os.makedirs(f"{tree}{os.path.dirname(library)}", exist_ok=True)
-                shutil.copy(library, f"{tree}{library}")
+                place = f"{tree}{library.removeprefix(PROGRAMS)}"
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                shutil.copy(library, place)
         with open(f"{tree}/init", "w", opener=executable) as init:
             init.write(INIT)
         pack(tree, path)
@@ -77,7 +79,7 @@ def build(kernel, path, modules, programs=()):
 
 def libraries(program):
     """What it is linked with, and the loader."""
-    return re.findall(r"(/\S+) \(0x", run("ldd", program))
+    return re.findall(r"(/\S+) \(0x", run(*WITH_LIBRARIES, "ldd", program))
 
 
 def module_bytes(path):

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from conftest import lacking
-from host_guest import TAPLINE, HostGuest
+from host_guest import HostGuest
 from lab import open_lab
 
 LAYERS = ("l2", "l3", "l3s")
@@ -17,8 +17,9 @@ ETHERTYPE_OF_ARP = "0806"
 
 @pytest.fixture(scope="module")
 def booted(machine):
-    if not os.path.exists(TAPLINE):
-        lacking(f"{TAPLINE} is not built")
+    for program in HostGuest.programs:
+        if not os.path.exists(program):
+            lacking(f"{program} is not built")
     with open_lab() as lab, HostGuest(lab, machine, None) as guest:
         guest.wait_booted()
         yield guest
@@ -104,3 +105,18 @@ def test_multicast_none_is_refused_where_the_kernel_has_no_filters(host):
     assert sentence.count("\n") == 1
     assert "--multicast joined" in sentence
     assert "tl0" not in host.ip("link")
+
+
+def test_exec_opens_vhost_net_once_a_queue(host):
+    look = "for fd in $(echo {vhostfds} {fds} | tr : \" \"); do readlink /proc/self/fd/$fd; done"
+    opened = host.run(f"tapline exec --parent uplink --vhost --queues 2 -- sh -c '{look}'")
+    [device] = set(opened.split()[2:])
+    assert opened.split()[:2] == ["/dev/vhost-net"] * 2
+    assert device.startswith("/dev/tap")
+
+
+def test_vhost_net_carries_frames_over_the_queues_of_exec(host):
+    host.ip("address add 198.51.100.1/24 dev peer0")
+    host.run("tapline exec --parent uplink --vhost -- vhost-net-guest {vhostfds} {fds} {mac}")
+    host.ip("address flush dev peer0")
+    assert devices(host) == []

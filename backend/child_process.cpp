@@ -56,6 +56,10 @@ Failure become(const Command& command, char* const* argv) {
             return failed(Failure::Step::user);
         }
     }
+    if (command.output >= 0 &&
+        (dup2(command.output, STDOUT_FILENO) < 0 || dup2(command.output, STDERR_FILENO) < 0)) {
+        return failed(Failure::Step::descriptors);
+    }
     if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0) {
         return failed(Failure::Step::descriptors);
     }

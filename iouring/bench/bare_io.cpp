@@ -102,7 +102,7 @@ void BareIo::Queue::reap(unsigned reads) noexcept {
 }
 
 BareIo::BareIo(std::vector<TapQueue> taps, const StationPlan& plan)
-    : plan_(plan), sends_(plan.sends), taps_(std::move(taps)) {
+    : plan_(plan), taps_(std::move(taps)) {
     for (TapQueue& tap : taps_) {
         tap.configure(VnetHeader::v1, offloads_for(plan.mix));
         auto& queue = *queues_.emplace_back(std::make_unique<Queue>());

@@ -18,7 +18,10 @@ public:
     BareIo(std::vector<TapQueue> taps, const StationPlan& plan); // Throws Error.
     ~BareIo() override;
 
-    unsigned send(unsigned) noexcept override { return 0; }
+    unsigned send(unsigned) noexcept override {
+        sends_ = plan_.sends; // From now on.
+        return 0;
+    }
     unsigned receive() noexcept override { return 0; }
     void stop_sending() noexcept override { sends_ = false; }
     bool all_taken() noexcept override { return true; }
@@ -31,7 +34,7 @@ private:
     void run(Queue& queue) noexcept;
 
     const StationPlan plan_;
-    std::atomic<bool> sends_;
+    std::atomic<bool> sends_ = false;
     std::atomic<bool> ends_ = false;
     std::vector<TapQueue> taps_;
     std::vector<std::unique_ptr<Queue>> queues_;

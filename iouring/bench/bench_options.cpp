@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <sstream>
 
 namespace tapline::bench {
@@ -19,13 +20,21 @@ namespace {
 
 constexpr Scenario scenarios[] = {
     {"devices", "make, list and delete devices, against the same requests bare",
-     Scenario::Subject::devices, measure_devices},
-    {"guest-to-wire", "frames that the guest sends", Scenario::Subject::frames,
+     " rounds devices program ", measure_devices},
+    {"guest-to-wire", "frames that the guest sends",
+     " rounds seconds frame-size ring queues parent-kind baseline peer pump zero-loss ",
      measure_guest_to_wire},
-    {"wire-to-guest", "frames that the guest gets", Scenario::Subject::frames,
-     measure_wire_to_guest},
-    {"both", "frames both ways at once", Scenario::Subject::frames, measure_both},
-    {"rtt", "pings to the guest, with pauses", Scenario::Subject::frames, measure_rtt},
+    {"wire-to-guest", "frames that the guest gets",
+     " rounds seconds frame-size ring queues baseline peer pump zero-loss ", measure_wire_to_guest},
+    {"both", "frames both ways at once",
+     " rounds seconds frame-size ring queues baseline peer pump zero-loss ", measure_both},
+    {"guest-to-guest", "frames from one guest to another, each with a backend",
+     " rounds seconds frame-size ring queues baseline peer pump zero-loss ",
+     measure_guest_to_guest},
+    {"stream", "large TCP segments, one way and the other",
+     " rounds seconds ring queues baseline peer pump ", measure_stream},
+    {"rtt", "pings to the guest, with pauses",
+     " rounds seconds frame-size ring baseline peer pump ", measure_rtt},
 };
 
 constexpr unsigned rounds_max = 100000;
@@ -34,26 +43,29 @@ constexpr uint16_t queue_pairs_max = 16;
 constexpr double seconds_min = 0.01;
 constexpr double seconds_max = 3600;
 
-// As they were given.
-struct Texts {
-    std::optional<std::string> scenario = {};
-    std::optional<std::string> rounds = {};
-    std::optional<std::string> devices = {};
-    std::optional<std::string> program = {};
-    std::optional<std::string> seconds = {};
-    std::optional<std::string> baseline = {};
-    std::optional<std::string> peer = {};
-    std::optional<std::string> pump = {};
-    std::optional<std::string> parent_kind = {};
-    std::optional<std::string> frame_size = {};
-    std::optional<std::string> ring = {};
-    std::optional<std::string> queues = {};
-
-    bool say_of_devices() const { return devices || program; }
-    bool say_of_frames() const {
-        return seconds || baseline || peer || pump || parent_kind || frame_size || ring || queues;
-    }
+struct Option {
+    const char* name;
+    const char* argument;
+    const char* help;
 };
+
+// All but those that every scenario takes.
+constexpr Option known_options[] = {
+    {"rounds", "N", "Times each thing is measured (default: by scenario)"},
+    {"devices", "N[,N...]", "How many at the same time (default: 125,250,500,1000)"},
+    {"program", "PATH", "Measure also the processes of this tapline"},
+    {"seconds", "S", "How long a round moves frames (default: 0.5)"},
+    {"frame-size", "SIZE", "60 to 9014, 64k or imix (default: 60)"},
+    {"ring", "LAYOUT", "split or packed (default: split)"},
+    {"queues", "N", "Queue pairs of a guest (default: 1)"},
+    {"parent-kind", "KIND", "ifb or veth (default: ifb)"},
+    {"baseline", "NAME[,NAME...]", "loop, bare and vhost-net (default: loop,bare)"},
+    {"peer", "COMMAND", "Measure also this vhost-user backend"},
+    {"pump", "PATH", "The tapline-pump to measure (default: the one beside it)"},
+};
+
+// What was given, by option.
+using Texts = std::map<std::string, std::optional<std::string>>;
 
 const Scenario& find_scenario(const std::string& name) {
     const auto* found = std::ranges::find(scenarios, name, &Scenario::name);
@@ -125,11 +137,11 @@ std::string find_pump(const std::optional<std::string>& given) {
 }
 
 void parse_engines(const Texts& texts, Options& options) {
-    options.engines.push_back(Engine::pump(find_pump(texts.pump)));
-    if (texts.peer) {
-        options.engines.push_back(Engine::peer(*texts.peer));
+    options.engines.push_back(Engine::pump(find_pump(texts.at("pump"))));
+    if (const auto& peer = texts.at("peer")) {
+        options.engines.push_back(Engine::peer(*peer));
     }
-    options.baselines = split(texts.baseline.value_or("loop,bare"));
+    options.baselines = split(texts.at("baseline").value_or("loop,bare"));
     for (const std::string& name : options.baselines) {
         options.engines.push_back(Engine::baseline(name));
     }
@@ -143,81 +155,76 @@ void parse_engines(const Texts& texts, Options& options) {
 }
 
 void parse_frame_options(const Texts& texts, Options& options) {
-    if (texts.seconds) {
-        options.time = parse_seconds(*texts.seconds);
+    if (const auto& seconds = texts.at("seconds")) {
+        options.time = parse_seconds(*seconds);
     }
-    if (texts.parent_kind) {
-        options.wire = parse_word<WireKind>("--parent-kind", *texts.parent_kind,
+    if (const auto& kind = texts.at("parent-kind")) {
+        options.wire = parse_word<WireKind>("--parent-kind", *kind,
                                             {{"veth", WireKind::veth}, {"ifb", WireKind::ifb}});
     }
-    if (texts.frame_size) {
-        options.mix = Mix::parse(*texts.frame_size);
+    if (const auto& size = texts.at("frame-size")) {
+        options.mix = Mix::parse(*size);
     }
-    if (texts.ring) {
+    if (const auto& ring = texts.at("ring")) {
         options.layout = parse_word<RingLayout>(
-            "--ring", *texts.ring, {{"split", RingLayout::split}, {"packed", RingLayout::packed}});
+            "--ring", *ring, {{"split", RingLayout::split}, {"packed", RingLayout::packed}});
     }
-    if (texts.queues) {
+    if (const auto& queues = texts.at("queues")) {
         options.queue_pairs =
-            parse_number<uint16_t>("number of queues", *texts.queues, 1, queue_pairs_max);
+            parse_number<uint16_t>("number of queues", *queues, 1, queue_pairs_max);
     }
     parse_engines(texts, options);
 }
 
-void declare(CommandLine& command_line, Texts& texts) {
-    command_line.value("scenario", "NAME", "What to measure (default: devices)", texts.scenario);
-    command_line.value("rounds", "N", "Times each thing is measured (default: 30 or 5)",
-                       texts.rounds);
-    command_line.value("devices", "N[,N...]",
-                       "How many at the same time (default: 125,250,500,1000)", texts.devices);
-    command_line.value("program", "PATH", "Measure also the processes of this tapline",
-                       texts.program);
-    command_line.value("seconds", "S", "How long a round moves frames (default: 0.5)",
-                       texts.seconds);
-    command_line.value("frame-size", "SIZE", "60 to 9014, 64k or imix (default: 60)",
-                       texts.frame_size);
-    command_line.value("ring", "LAYOUT", "split or packed (default: split)", texts.ring);
-    command_line.value("queues", "N", "Queue pairs of the guest (default: 1)", texts.queues);
-    command_line.value("parent-kind", "KIND", "veth or ifb (default: by scenario)",
-                       texts.parent_kind);
-    command_line.value("baseline", "NAME[,NAME...]",
-                       "loop, bare and vhost-net (default: loop,bare)", texts.baseline);
-    command_line.value("peer", "COMMAND", "Measure also this vhost-user backend", texts.peer);
-    command_line.value("pump", "PATH", "The tapline-pump to measure (default: the one beside it)",
-                       texts.pump);
+bool takes(const Scenario& scenario, const std::string& option) {
+    return std::string_view(scenario.options).find(' ' + option + ' ') != std::string_view::npos;
+}
+
+void refuse_options_without_effect(const Scenario& scenario, const Texts& texts, bool zero_loss) {
+    const auto refuse = [&](const std::string& option) {
+        if (!takes(scenario, option)) {
+            throw UsageError(fmt::format("scenario '{}' has no --{}", scenario.name, option));
+        }
+    };
+    for (const auto& [option, text] : texts) {
+        if (text) {
+            refuse(option);
+        }
+    }
+    if (zero_loss) {
+        refuse("zero-loss");
+    }
 }
 
 } // namespace
 
 Task parse_bench_options(const std::vector<std::string>& arguments) {
     Task task{.scenario = &scenarios[0], .options = {}, .report_folder = {}, .json = false};
+    Options& options = task.options;
+    std::optional<std::string> scenario;
     Texts texts;
     CommandLine command_line("", "Measure Tapline on this machine, in a network of its own.");
-    declare(command_line, texts);
+    command_line.value("scenario", "NAME", "What to measure (default: devices)", scenario);
+    for (const Option& option : known_options) {
+        command_line.value(option.name, option.argument, option.help, texts[option.name]);
+    }
+    command_line.flag("zero-loss", "Find the highest rate without loss", options.zero_loss);
     command_line.flag("json", "Print the figures as a JSON object", task.json);
     command_line.value("report", "DIR", "Write report.json and plots there", task.report_folder);
     command_line.parse_options(arguments);
-    if (texts.scenario) {
-        task.scenario = &find_scenario(*texts.scenario);
+    if (scenario) {
+        task.scenario = &find_scenario(*scenario);
     }
-    const bool frames = task.scenario->subject == Scenario::Subject::frames;
-    if (frames ? texts.say_of_devices() : texts.say_of_frames()) {
-        throw UsageError(fmt::format("scenario '{}' has no {}", task.scenario->name,
-                                     frames ? "--devices and no --program"
-                                            : "option but --rounds, --devices and --program"));
+    refuse_options_without_effect(*task.scenario, texts, options.zero_loss);
+    if (const auto& rounds = texts.at("rounds")) {
+        options.rounds = parse_number("number of rounds", *rounds, 1U, rounds_max);
     }
-    if (texts.parent_kind == "ifb" && task.scenario->name != std::string("guest-to-wire")) {
-        throw UsageError("no frame comes from an ifb: it is for guest-to-wire alone");
+    if (const auto& devices = texts.at("devices")) {
+        options.device_counts = parse_counts(*devices);
     }
-    if (texts.rounds) {
-        task.options.rounds = parse_number("number of rounds", *texts.rounds, 1U, rounds_max);
-    }
-    if (texts.devices) {
-        task.options.device_counts = parse_counts(*texts.devices);
-    }
-    task.options.program = texts.program;
-    if (frames) {
-        parse_frame_options(texts, task.options);
+    options.program = texts.at("program");
+    if (takes(*task.scenario, "pump")) {
+        parse_frame_options(texts, options);
     }
     return task;
 }

@@ -23,7 +23,8 @@ template <typename T> void set(int socket, int level, int name, const T& value) 
 
 } // namespace
 
-Generator::Generator(const Plan& plan) : socket_(open_packet_socket(plan.interface, 0)) {
+Generator::Generator(const Plan& plan)
+    : socket_(open_packet_socket(plan.interface, 0)), first_number_(plan.first_number) {
     const int on = 1;
     set(socket_.get(), SOL_PACKET, PACKET_VNET_HDR, on);
     set(socket_.get(), SOL_PACKET, PACKET_QDISC_BYPASS, on);
@@ -47,7 +48,7 @@ unsigned Generator::send() {
     Burst& burst = bursts_[next_];
     for (size_t i = 0; i < burst.count; ++i) {
         set_number(burst.bytes.data() + short_vnet_header_bytes + i * burst.number_distance,
-                   static_cast<uint32_t>(sent_ + i));
+                   next_number() + static_cast<uint32_t>(i));
     }
     if (::send(socket_.get(), burst.bytes.data(), burst.bytes.size(), MSG_DONTWAIT) < 0) {
         if (errno == EAGAIN || errno == ENOBUFS) {

@@ -18,6 +18,7 @@ public:
         Path path;
         uint16_t flows;
         size_t burst; // Frames, at most.
+        uint32_t first_number = 0;
     };
 
     explicit Generator(const Plan& plan); // Throws Error.
@@ -27,12 +28,14 @@ public:
 
     uint64_t sent() const { return sent_; }
     uint64_t bytes_sent() const { return bytes_sent_; }
+    uint32_t next_number() const { return first_number_ + static_cast<uint32_t>(sent_); }
 
 private:
     UniqueFd socket_;
     std::vector<Burst> bursts_; // Sent in turn.
     std::vector<size_t> frame_bytes_;
     size_t next_ = 0;
+    uint32_t first_number_;
     uint64_t sent_ = 0;
     uint64_t bytes_sent_ = 0;
 };

@@ -12,6 +12,7 @@ namespace {
 
 using vhost::Feature;
 
+constexpr unsigned burst_max = 64;                 // Frames into a queue at a time.
 constexpr size_t tables_bytes = size_t{64} << 10U; // Of a queue pair.
 
 UniqueFd make_eventfd() {
@@ -84,8 +85,10 @@ GuestNic::GuestNic(const StationPlan& plan, std::unique_ptr<Backend> backend)
 
 unsigned GuestNic::send(unsigned max) noexcept {
     unsigned count = 0;
-    for (Pair& pair : pairs_) {
-        count += pair.transmit->send(max);
+    for (size_t i = 0; i < pairs_.size() && count < max; ++i) {
+        Pair& pair = pairs_[next_pair_];
+        next_pair_ = next_pair_ + 1 == pairs_.size() ? 0 : next_pair_ + 1;
+        count += pair.transmit->send(std::min(max - count, burst_max));
     }
     return count;
 }

@@ -37,6 +37,7 @@ private:
 
     GuestRam ram_;
     std::vector<Pair> pairs_;
+    size_t next_pair_ = 0;             // To send.
     uint64_t calls_ = 0;               // Of the receive rings, so far.
     std::unique_ptr<Backend> backend_; // Ends before the memory it uses.
 };

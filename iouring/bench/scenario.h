@@ -27,6 +27,7 @@ struct Options {
     Mix mix = Mix::of(frame_bytes_min);
     RingLayout layout = RingLayout::split;
     uint16_t queue_pairs = 1;
+    bool zero_loss = false;
 };
 
 struct Report {
@@ -36,11 +37,9 @@ struct Report {
 };
 
 struct Scenario {
-    enum class Subject { devices, frames };
-
     const char* name;
     const char* help;
-    Subject subject;
+    const char* options;           // That it takes, between spaces.
     Report (*run)(const Options&); // In a private network. Throws Error.
 };
 

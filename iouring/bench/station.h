@@ -39,8 +39,9 @@ public:
     Station(const Station&) = delete;
     Station& operator=(const Station&) = delete;
 
-    // The guest's turn, by its only CPU: up to so many frames into each queue; what has come.
-    // Returns how many frames. Without effect where the station moves frames by itself.
+    // The guest's turn, by its only CPU: a burst into each queue, so many frames in all at most;
+    // what has come. Returns how many frames. Without effect where the station moves frames by
+    // itself.
     virtual unsigned send(unsigned max) noexcept = 0;
     virtual unsigned receive() noexcept = 0;
     virtual void stop_sending() noexcept = 0;

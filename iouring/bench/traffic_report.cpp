@@ -73,7 +73,7 @@ ordered_json facts_of_direction(const Rounds& rounds,
 } // namespace
 
 TrafficReport::TrafficReport(const TrafficPlan& plan, WireKind wire, const Options& options)
-    : plan_(plan), wire_(wire), baselines_(options.baselines) {}
+    : plan_(plan), wire_(wire), baselines_(options.baselines), zero_loss_(options.zero_loss) {}
 
 void TrafficReport::add(const std::string& engine, const TrafficFigures& figures) {
     if (!rounds_.contains(engine)) {
@@ -108,6 +108,10 @@ ordered_json TrafficReport::facts_of(const std::string& engine) const {
                                  {"softirq", spread(&TrafficFigures::softirq_ns, whole)}};
     facts["frames_per_kick"] = spread(&TrafficFigures::frames_per_kick, hundredths);
     facts["frames_per_call"] = spread(&TrafficFigures::frames_per_call, hundredths);
+    if (rounds_of_one_pair_.contains(engine)) {
+        facts["cpu_growth"] =
+            ratio(rounds, rounds_of_one_pair_.at(engine), backend_ns).to_json(thousandths);
+    }
     facts["sender_limits"] =
         std::ranges::count(each(rounds, std::mem_fn(&TrafficFigures::sender_limits)), 1.0);
     return facts;
@@ -118,50 +122,78 @@ std::string TrafficReport::row_of(const std::string& engine) const {
     const auto median = [&](auto value) { return Spread::of(each(rounds, value)).median; };
     const Spread frames = Spread::of(each(rounds, frames_per_s));
     std::string row =
-        fmt::format("  {:<10} {:>6.0f} {:>15} {:>8.2f} {:>7.2f}", engine, frames.median / 1000,
+        fmt::format("  {:<10} {:>6.0f} {:>13} {:>7.2f} {:>6.2f}", engine, frames.median / 1000,
                     fmt::format("({:.0f}..{:.0f})", frames.min / 1000, frames.max / 1000),
                     median(bits_per_s) / 1e9, 100 * median(loss));
     for (const std::string& baseline : baselines_) {
-        const Spread by = rounds_.contains(baseline)
-                              ? ratio(rounds, rounds_.at(baseline), frames_per_s)
-                              : Spread();
-        row += fmt::format(" {:>20}", by.median == 0 ? "-"
-                                                     : fmt::format("{:.2f} ({:.2f}..{:.2f})",
-                                                                   by.median, by.min, by.max));
+        if (!rounds_.contains(baseline)) {
+            continue;
+        }
+        const Spread by = ratio(rounds, rounds_.at(baseline), frames_per_s);
+        const Spread cost = ratio(rounds, rounds_.at(baseline), backend_ns);
+        row += fmt::format(" {:>5.2f} {:>12} {:>5.2f}", by.median,
+                           fmt::format("({:.2f}..{:.2f})", by.min, by.max), cost.median);
     }
-    return row + fmt::format(" {:>8.0f} {:>9.0f} {:>8.0f} {:>7.1f} {:>7.1f}\n", median(backend_ns),
-                             median(std::mem_fn(&TrafficFigures::front_end_ns)),
-                             median(std::mem_fn(&TrafficFigures::softirq_ns)),
-                             median(std::mem_fn(&TrafficFigures::frames_per_kick)),
-                             median(std::mem_fn(&TrafficFigures::frames_per_call)));
+    row += fmt::format(" {:>8.0f} {:>9.0f} {:>7.0f} {:>7.1f} {:>7.1f}", median(backend_ns),
+                       median(std::mem_fn(&TrafficFigures::front_end_ns)),
+                       median(std::mem_fn(&TrafficFigures::softirq_ns)),
+                       median(std::mem_fn(&TrafficFigures::frames_per_kick)),
+                       median(std::mem_fn(&TrafficFigures::frames_per_call)));
+    if (rounds_of_one_pair_.contains(engine)) {
+        row += fmt::format(" {:>9.2f}",
+                           ratio(rounds, rounds_of_one_pair_.at(engine), backend_ns).median);
+    }
+    return row + '\n';
 }
 
 std::string TrafficReport::heading() const {
     std::string heading =
-        fmt::format("  {:<10} {:>22} {:>8} {:>7}", "", "1000 frames/s", "Gbit/s", "loss %");
+        fmt::format("  {:<10} {:>20} {:>7} {:>6}", "", "1000 frames/s", "Gbit/s", "loss %");
     for (const std::string& baseline : baselines_) {
-        heading += fmt::format(" {:>20}", "x " + baseline);
+        if (rounds_.contains(baseline)) {
+            heading += fmt::format(" {:>18} {:>5}", "x " + baseline, "CPU x");
+        }
     }
-    return heading + fmt::format(" {:>8} {:>9} {:>8} {:>7} {:>7}\n", "backend", "front end",
-                                 "softirq", "/kick", "/call");
+    heading += fmt::format(" {:>8} {:>9} {:>7} {:>7} {:>7}", "backend", "front end", "softirq",
+                           "/kick", "/call");
+    return heading + (rounds_of_one_pair_.empty() ? "\n" : "  x 1 pair\n");
+}
+
+std::string TrafficReport::introduction() const {
+    std::string text = fmt::format(
+        "{} of {:.0f} bytes, {} ring, {} queue pair{}, parent {}; median (least..most) of {} "
+        "rounds of {:g} s.\n",
+        zero_loss_ ? "Highest rate without loss, frames" : "Frames", plan_.mix.mean(),
+        to_text(plan_.layout), plan_.queue_pairs, plan_.queue_pairs == 1 ? "" : "s", to_text(wire_),
+        rounds_.empty() ? 0 : rounds_.begin()->second.size(), plan_.time.count());
+    if (source_alone_) {
+        text += fmt::format("The source alone makes {:.0f} thousand frames/s.\n",
+                            *source_alone_ / 1000);
+    }
+    if (sink_alone_) {
+        text += fmt::format("The sink alone takes at least {:.0f} thousand frames/s.\n",
+                            *sink_alone_ / 1000);
+    }
+    return text + "CPU time of backend, front end and softirq in nanoseconds a frame.\n\n";
 }
 
 Report TrafficReport::finish() const {
     Report report;
-    const size_t rounds = rounds_.empty() ? 0 : rounds_.begin()->second.size();
-    report.facts = {{"rounds", rounds},
+    report.facts = {{"rounds", rounds_.empty() ? 0 : rounds_.begin()->second.size()},
                     {"seconds", plan_.time.count()},
                     {"parent_kind", to_text(wire_)},
                     {"ring", to_text(plan_.layout)},
                     {"queues", plan_.queue_pairs},
                     {"frame_bytes", rounded(plan_.mix.mean(), hundredths)},
-                    {"engines", ordered_json::array()}};
-    report.table = fmt::format("Frames of {:.0f} bytes, {} ring, {} queue pairs, parent {}; median "
-                               "(least..most) of {} rounds of {:g} s.\nCPU time in nanoseconds a "
-                               "frame.\n\n",
-                               plan_.mix.mean(), to_text(plan_.layout), plan_.queue_pairs,
-                               to_text(wire_), rounds, plan_.time.count());
-    report.table += heading();
+                    {"zero_loss", zero_loss_}};
+    if (source_alone_) {
+        report.facts["source_alone_per_s"] = rounded(*source_alone_, whole);
+    }
+    if (sink_alone_) {
+        report.facts["sink_alone_per_s"] = rounded(*sink_alone_, whole);
+    }
+    report.facts["engines"] = ordered_json::array();
+    report.table = introduction() + heading();
     for (const std::string& engine : engines_) {
         report.facts["engines"].push_back(facts_of(engine));
         report.table += row_of(engine);

@@ -43,42 +43,6 @@ struct TrafficTrial::Snapshot {
     uint64_t softirq_ns = 0;
 };
 
-// How many frames are due.
-class TrafficTrial::Pace {
-public:
-    explicit Pace(std::optional<double> rate) : rate_(rate) {}
-
-    unsigned guest_may_send(steady_clock::time_point now) {
-        return may_send(now, from_guest_, 1, burst);
-    }
-    bool wire_may_send(steady_clock::time_point now, unsigned count) {
-        return may_send(now, from_wire_, count, count) > 0;
-    }
-    void guest_sent(unsigned count) { from_guest_ += count; }
-    void wire_sent(unsigned count) { from_wire_ += count; }
-
-    // Frames each way that should have left by now.
-    std::optional<uint64_t> due(steady_clock::time_point now) const {
-        if (!rate_) {
-            return std::nullopt;
-        }
-        return static_cast<uint64_t>(*rate_ * duration<double>(now - start_).count());
-    }
-
-private:
-    unsigned may_send(steady_clock::time_point now, uint64_t sent, unsigned min,
-                      unsigned max) const {
-        const auto wanted = due(now);
-        const uint64_t open = !wanted ? max : *wanted > sent ? *wanted - sent : 0;
-        return open < min ? 0 : static_cast<unsigned>(std::min<uint64_t>(open, max));
-    }
-
-    std::optional<double> rate_;
-    steady_clock::time_point start_ = steady_clock::now();
-    uint64_t from_guest_ = 0;
-    uint64_t from_wire_ = 0;
-};
-
 TrafficTrial::TrafficTrial(Netlink& netlink, const Wire& wire, const CpuSplit& cpus,
                            const TrafficPlan& plan, const Engine& engine)
     : wire_(wire), cpus_(cpus), plan_(plan) {
@@ -101,6 +65,7 @@ TrafficTrial::TrafficTrial(Netlink& netlink, const Wire& wire, const CpuSplit& c
 
 TrafficFigures TrafficTrial::run(std::optional<double> rate) {
     if (plan_.wire_sends()) {
+        const uint32_t first_number = generator_ ? generator_->next_number() : 0;
         generator_.emplace(Generator::Plan{
             .interface = wire_.far_index(),
             .mix = plan_.mix,
@@ -110,16 +75,17 @@ TrafficFigures TrafficTrial::run(std::optional<double> rate) {
                     ? 1
                     : std::min(flows_max,
                                static_cast<uint16_t>(flows_a_queue * plan_.queue_pairs))),
-            .burst = rate ? paced_burst : burst});
+            .burst = rate ? paced_burst : burst,
+            .first_number = first_number});
     }
     std::vector<Snapshot> looks;
     Inspector sampled;
     cpus_.play([&] {
         looks.push_back(look());
-        Pace warm_up_pace(rate);
+        Pace warm_up_pace(rate, burst * plan_.queue_pairs);
         sampled = warm_up(warm_up_pace);
         looks.push_back(look());
-        Pace pace(rate);
+        Pace pace(rate, burst * plan_.queue_pairs);
         play_for(plan_.time, pace);
         looks.push_back(look());
         stations_.front()->stop_sending();

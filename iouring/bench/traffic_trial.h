@@ -5,6 +5,7 @@
 #include "iouring/bench/cpu_split.h"
 #include "iouring/bench/engine.h"
 #include "iouring/bench/generator.h"
+#include "iouring/bench/pace.h"
 #include "iouring/bench/wire.h"
 
 #include <chrono>
@@ -60,7 +61,6 @@ public:
 
 private:
     struct Snapshot;
-    class Pace;
 
     Snapshot look();
     void turn(Pace& pace);

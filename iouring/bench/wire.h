@@ -14,8 +14,10 @@ public:
     Wire(Netlink& netlink, WireKind kind, uint32_t mtu); // Throws Error.
 
     WireKind kind() const { return kind_; }
+    int parent_index() const { return parent_.index; }
     int far_index() const { return far_.index; } // Of an ifb: its own.
-    const MacAddress& far_address() const { return far_.mac.value(); }
+    // Nobody's, so that the far side's own network stack drops frames at once.
+    const MacAddress& far_address() const { return far_address_; }
 
     // Frames that have come out of it, by the kernel's count.
     uint64_t frames_arrived() const;
@@ -27,6 +29,7 @@ private:
     WireKind kind_;
     Link parent_;
     Link far_;
+    MacAddress far_address_ = MacAddress::random();
 };
 
 } // namespace tapline::bench

@@ -116,8 +116,50 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"WireToGuestJumbo", "wire-to-guest", false, true, {"--frame-size", "9014"}},
         Case{"WireToGuestSegments", "wire-to-guest", false, true, {"--frame-size", "64k"}},
         Case{"Both", "both", true, true, {}},
+        Case{"GuestToGuest", "guest-to-guest", false, true, {}},
         Case{"BothOnTwoQueuePairs", "both", true, true, {"--queues", "2"}}),
     [](const auto& test) { return test.param.name; });
+
+TEST(Bench, StreamsSegmentsBothWays) {
+    const json facts = measured("stream");
+    ASSERT_EQ(facts.at("directions").size(), 2);
+    const json& out = facts.at("directions").at(0);
+    const json& in = facts.at("directions").at(1);
+    EXPECT_EQ(out.at("direction"), "guest-to-wire");
+    EXPECT_EQ(in.at("direction"), "wire-to-guest");
+    EXPECT_EQ(in.at("frame_bytes"), 65214);
+    ASSERT_THAT(names_of(out.at("engines")), ElementsAre("pump", "loop", "bare"));
+    expect_delivery(out.at("engines").at(0).at("to_wire"), true);
+    expect_delivery(in.at("engines").at(0).at("to_guest"), true);
+}
+
+TEST(Bench, TellsWhatTheEndsOfTheWireReachAlone) {
+    EXPECT_GT(measured("wire-to-guest", {"--baseline", "bare"}).at("source_alone_per_s"), 0);
+    EXPECT_GT(measured("guest-to-wire", {"--baseline", "bare"}).at("sink_alone_per_s"), 0);
+}
+
+TEST(Bench, TellsHowCostGrowsWithQueuePairs) {
+    const json facts = measured("guest-to-wire", {"--queues", "2", "--baseline", "bare"});
+    EXPECT_EQ(facts.at("queues"), 2);
+    for (const json& engine : facts.at("engines")) {
+        EXPECT_GT(median(engine.at("cpu_growth")), 0);
+    }
+}
+
+// On a busy machine no rate may pass, but one that passes has no loss.
+TEST(Bench, FindsARateWithoutLoss) {
+    for (const char* scenario : {"guest-to-wire", "wire-to-guest"}) {
+        const json facts = measured(scenario, {"--zero-loss"});
+        EXPECT_EQ(facts.at("zero_loss"), true);
+        ASSERT_THAT(names_of(facts.at("engines")), ElementsAre("pump", "loop"));
+        for (const json& engine : facts.at("engines")) {
+            const json& delivery = engine.at(engine.contains("to_wire") ? "to_wire" : "to_guest");
+            EXPECT_EQ(median(delivery.at("loss")), 0);
+            EXPECT_EQ(delivery.at("damaged"), 0);
+            EXPECT_EQ(delivery.at("reordered"), 0);
+        }
+    }
+}
 
 TEST(Bench, TellsRoundTripsByPause) {
     const json facts = measured("rtt");

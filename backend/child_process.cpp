@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <linux/close_range.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -40,7 +41,7 @@ const char* to_text(Failure::Step step) {
 }
 
 // From fork to exec: system calls only.
-Failure become(const Command& command, char* const* argv) {
+Failure become(const Command& command, char* const* argv, pid_t caller) {
     const auto failed = [](Failure::Step step) { return Failure{step, errno}; };
     if (command.network_namespace >= 0 && setns(command.network_namespace, CLONE_NEWNET) < 0) {
         return failed(Failure::Step::network_namespace);
@@ -68,6 +69,14 @@ Failure become(const Command& command, char* const* argv) {
             return failed(Failure::Step::descriptors);
         }
     }
+    if (command.signal_at_end != 0) {
+        if (prctl(PR_SET_PDEATHSIG, command.signal_at_end) < 0) {
+            return failed(Failure::Step::execute);
+        }
+        if (getppid() != caller) { // It ended before that.
+            (void)raise(command.signal_at_end);
+        }
+    }
     (void)std::signal(SIGPIPE, SIG_DFL); // An ignored one would stay ignored.
     execvp(argv[0], argv);
     return failed(Failure::Step::execute);
@@ -88,12 +97,13 @@ ChildProcess ChildProcess::start(const Command& command) {
     }
     const UniqueFd told(ends[0]);
     UniqueFd tells(ends[1]);
+    const pid_t caller = getpid();
     const pid_t pid = fork();
     if (pid < 0) {
         throw Error::from_errno("start a command");
     }
     if (pid == 0) {
-        const Failure failure = become(command, argv.data());
+        const Failure failure = become(command, argv.data(), caller);
         (void)!write(tells.get(), &failure, sizeof failure);
         _exit(1);
     }

@@ -17,6 +17,7 @@ struct Command {
     const Account* account = nullptr;   // Null: the caller's.
     int network_namespace = -1;         // Negative: the caller's.
     int output = -1;                    // Where 1 and 2 go. Negative: the caller's.
+    int signal_at_end = 0;              // When the thread that started it ends; 0: none.
 };
 
 class ChildProcess {

@@ -28,7 +28,7 @@ public:
     // From here on it moves frames. Rings in the order of virtio, a pair at a time.
     virtual void start(uint64_t features, const GuestRam& ram,
                        std::span<const SharedRing> rings) = 0;
-    // CPU time that it has used so far, in nanoseconds.
+    // CPU time that it has used so far, in nanoseconds. It is still at work then.
     virtual uint64_t cpu_ns() const = 0;
 
 protected:

@@ -41,6 +41,7 @@ public:
     // Shows the device what was added. True: it wants a kick.
     virtual bool publish() noexcept = 0;
 
+    // A chain that the device gives back; its number is below size(), whatever the device says.
     virtual bool next_used(Used& used) noexcept = 0;
     // Asks for a call once so many more chains are used. False: they are already.
     virtual bool ask_for_call(uint16_t after) noexcept = 0;

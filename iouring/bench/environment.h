@@ -11,7 +11,7 @@ struct Environment {
     std::string cpu;
     unsigned cpus; // That this process may use.
     std::string build;
-    double load; // Of the last minute, on all CPUs.
+    double busy; // Share of the CPUs that others use at the moment.
 
     static Environment look();
 

@@ -109,7 +109,7 @@ bool PackedDriver::next_used(Used& used) noexcept {
         return false;
     }
     const Descriptor& descriptor = ring_[next_used_.index];
-    used = {.id = descriptor.id, .length = descriptor.length};
+    used = {.id = static_cast<uint16_t>(descriptor.id % size_), .length = descriptor.length};
     next_used_.advance(size_);
     return true;
 }

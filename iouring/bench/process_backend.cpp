@@ -20,8 +20,10 @@ constexpr off_t last_words_bytes = 500;
 
 ProcessBackend::ProcessBackend(std::vector<std::string> command, const std::string& socket_path)
     : output_(memfd_create("output", MFD_CLOEXEC)),
-      process_(ChildProcess::start(
-          {.arguments = std::move(command), .fds = {}, .output = output_.get()})),
+      process_(ChildProcess::start({.arguments = std::move(command),
+                                    .fds = {},
+                                    .output = output_.get(),
+                                    .signal_at_end = SIGKILL})),
       front_end_(connect(socket_path)) {}
 
 ProcessBackend::~ProcessBackend() {
@@ -64,6 +66,12 @@ std::string ProcessBackend::last_words() const {
 }
 
 uint64_t ProcessBackend::cpu_ns() const {
+    pollfd ended{.fd = process_.fd(), .events = POLLIN, .revents = 0};
+    if (poll(&ended, 1, 0) == 1) {
+        throw Error({.operation = "measure a backend",
+                     .cause = "it has ended",
+                     .next_step = fmt::format("it said: {}", last_words())});
+    }
     return cpu_ns_of_process(process_.pid());
 }
 

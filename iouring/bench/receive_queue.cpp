@@ -80,7 +80,7 @@ void ReceiveQueue::begin_frame(const std::byte* buffer, uint32_t length) noexcep
 
 void ReceiveQueue::end_frame() noexcept {
     ++received_;
-    bytes_received_ += frame_bytes_ - vnet_header_bytes;
+    bytes_received_ += std::max(frame_bytes_, vnet_header_bytes) - vnet_header_bytes;
     if (looks_) {
         const auto frame = std::span(frame_).first(std::min(frame_bytes_, frame_.size()));
         inspector_.look_at(frame.subspan(vnet_header_bytes));

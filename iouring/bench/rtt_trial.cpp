@@ -17,7 +17,7 @@ namespace {
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds patience{100}; // Then a ping is lost.
+constexpr std::chrono::milliseconds patience{1000}; // Then a ping is lost.
 constexpr unsigned warm_up_pings = 200;
 
 StationPlan station_plan(const RttPlan& plan, const Path& path) {

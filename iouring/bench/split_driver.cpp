@@ -82,7 +82,7 @@ bool SplitDriver::next_used(Used& used) noexcept {
         }
     }
     const UsedElement& element = elements_[next_used_ & mask_];
-    used = {.id = static_cast<uint16_t>(element.id), .length = element.length};
+    used = {.id = static_cast<uint16_t>(element.id & mask_), .length = element.length};
     ++next_used_;
     return true;
 }

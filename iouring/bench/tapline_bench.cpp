@@ -8,6 +8,7 @@
 #include "iouring/bench/bench_options.h"
 #include "iouring/bench/environment.h"
 #include "iouring/bench/private_network.h"
+#include "iouring/bench/statistics.h"
 
 #include "config.h"
 
@@ -54,10 +55,13 @@ std::string opening(const Environment& environment) {
 
 nlohmann::ordered_json whole(const Task& task, const Environment& environment,
                              const Report& report) {
-    nlohmann::ordered_json facts = {{"scenario", task.scenario->name}, {"version", TAPLINE_VERSION},
-                                    {"kernel", environment.kernel},    {"cpu", environment.cpu},
-                                    {"cpus", environment.cpus},        {"build", environment.build},
-                                    {"load", environment.load}};
+    nlohmann::ordered_json facts = {{"scenario", task.scenario->name},
+                                    {"version", TAPLINE_VERSION},
+                                    {"kernel", environment.kernel},
+                                    {"cpu", environment.cpu},
+                                    {"cpus", environment.cpus},
+                                    {"build", environment.build},
+                                    {"busy", rounded(environment.busy, 100)}};
     facts.update(report.facts);
     return facts;
 }

@@ -15,7 +15,7 @@ using std::chrono::steady_clock;
 constexpr unsigned burst = 64;       // Frames.
 constexpr unsigned paced_burst = 16; // The same at a given rate.
 constexpr uint16_t flows_a_queue = 16;
-constexpr duration<double> warm_up_min{0.05};
+constexpr duration<double> warm_up_min{0.1};
 constexpr double warm_up_share = 0.2;
 constexpr duration<double> quiet{0.03}; // Nothing came for so long: nothing more will.
 constexpr duration<double> drain_max{1};

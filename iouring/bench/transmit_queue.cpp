@@ -54,7 +54,7 @@ TransmitQueue::TransmitQueue(DriverRing& ring, GuestRam& ram, const Mix& mix, co
 
 void TransmitQueue::reclaim() noexcept {
     DriverRing::Used used{};
-    while (ring_.next_used(used)) {
+    while (free_count_ < free_.size() && ring_.next_used(used)) {
         free_[static_cast<uint16_t>(free_begin_ + free_count_) % free_.size()] = used.id;
         ++free_count_;
     }

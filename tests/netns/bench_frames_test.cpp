@@ -1,11 +1,19 @@
 // `tapline bench` with frames, in the small: each scenario carries some, accounts for all of them
 // and tells it in the keys that the man page promises.
+#include "backend/base/unique_fd.h"
+#include "tests/fakes/front_end.h"
 #include "tests/netns/lab.h"
 #include "tests/netns/program.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -188,6 +196,37 @@ TEST(Bench, MeasuresAnotherBackendAsItsPeer) {
                               " --socket-path {socket} --device {device} --queues {queues}"});
     ASSERT_THAT(names_of(facts.at("engines")), ElementsAre("pump", "peer", "loop"));
     expect_delivery(facts.at("engines").at(1).at("to_wire"), true);
+}
+
+TEST(Bench, TellsThatABackendEndedInTheMiddle) {
+    const Outcome refused =
+        bench("guest-to-wire", {"--seconds", "1", "--peer",
+                                "timeout 0.3 " + program_path("iouring/tapline-pump") +
+                                    " --socket-path {socket} --device {device} --queues {queues}"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_THAT(refused.errors, HasSubstr("it has ended"));
+}
+
+// The only child of a process that has one, once it has.
+pid_t child_of(pid_t parent) {
+    const auto until = std::chrono::steady_clock::now() + fakes::deadline;
+    while (std::chrono::steady_clock::now() < until) {
+        std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", parent));
+        if (pid_t child = 0; children >> child) {
+            return child;
+        }
+    }
+    throw std::runtime_error("it starts no process");
+}
+
+TEST(Bench, TakesBackendsWithItWhenItIsKilled) {
+    Program killed("iouring/tapline-bench",
+                   {"--scenario", "guest-to-wire", "--seconds", "60", "--baseline", "loop"});
+    const UniqueFd backend(static_cast<int>(syscall(SYS_pidfd_open, child_of(killed.pid()), 0)));
+    ASSERT_TRUE(backend);
+    killed.signal(SIGKILL);
+    killed.wait();
+    EXPECT_TRUE(fakes::wait_readable(backend.get()));
 }
 
 TEST(Bench, LeavesNoDeviceBehindFrames) {

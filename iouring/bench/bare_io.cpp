@@ -142,6 +142,14 @@ void BareIo::run(Queue& queue) noexcept {
     }
 }
 
+uint64_t BareIo::received() const noexcept {
+    uint64_t sum = 0;
+    for (const auto& queue : queues_) {
+        sum += queue->received.value();
+    }
+    return sum;
+}
+
 Station::Counts BareIo::counts() {
     Counts all;
     for (const auto& queue : queues_) {

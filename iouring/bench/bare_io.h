@@ -25,6 +25,7 @@ public:
     unsigned receive() noexcept override { return 0; }
     void stop_sending() noexcept override { sends_ = false; }
     bool all_taken() noexcept override { return true; }
+    uint64_t received() const noexcept override;
     Counts counts() override;
     uint64_t cpu_ns() const override;
 

@@ -25,9 +25,10 @@ constexpr Scenario scenarios[] = {
      " rounds seconds frame-size ring queues parent-kind baseline peer pump zero-loss ",
      measure_guest_to_wire},
     {"wire-to-guest", "frames that the guest gets",
-     " rounds seconds frame-size ring queues baseline peer pump zero-loss ", measure_wire_to_guest},
+     " rounds seconds frame-size ring queues baseline peer pump zero-loss flood ",
+     measure_wire_to_guest},
     {"both", "frames both ways at once",
-     " rounds seconds frame-size ring queues baseline peer pump zero-loss ", measure_both},
+     " rounds seconds frame-size ring queues baseline peer pump zero-loss flood ", measure_both},
     {"guest-to-guest", "frames from one guest to another, each with a backend",
      " rounds seconds frame-size ring queues baseline peer pump zero-loss ",
      measure_guest_to_guest},
@@ -180,7 +181,8 @@ bool takes(const Scenario& scenario, const std::string& option) {
     return std::string_view(scenario.options).find(' ' + option + ' ') != std::string_view::npos;
 }
 
-void refuse_options_without_effect(const Scenario& scenario, const Texts& texts, bool zero_loss) {
+void refuse_options_without_effect(const Scenario& scenario, const Texts& texts,
+                                   const Options& options) {
     const auto refuse = [&](const std::string& option) {
         if (!takes(scenario, option)) {
             throw UsageError(fmt::format("scenario '{}' has no --{}", scenario.name, option));
@@ -191,8 +193,14 @@ void refuse_options_without_effect(const Scenario& scenario, const Texts& texts,
             refuse(option);
         }
     }
-    if (zero_loss) {
+    if (options.zero_loss) {
         refuse("zero-loss");
+    }
+    if (options.flood) {
+        refuse("flood");
+    }
+    if (options.zero_loss && options.flood) {
+        throw UsageError("--zero-loss and --flood exclude each other");
     }
 }
 
@@ -209,13 +217,14 @@ Task parse_bench_options(const std::vector<std::string>& arguments) {
         command_line.value(option.name, option.argument, option.help, texts[option.name]);
     }
     command_line.flag("zero-loss", "Find the highest rate without loss", options.zero_loss);
+    command_line.flag("flood", "Let the wire send more than is taken", options.flood);
     command_line.flag("json", "Print the figures as a JSON object", task.json);
     command_line.value("report", "DIR", "Write report.json and plots there", task.report_folder);
     command_line.parse_options(arguments);
     if (scenario) {
         task.scenario = &find_scenario(*scenario);
     }
-    refuse_options_without_effect(*task.scenario, texts, options.zero_loss);
+    refuse_options_without_effect(*task.scenario, texts, options);
     if (const auto& rounds = texts.at("rounds")) {
         options.rounds = parse_number("number of rounds", *rounds, 1U, rounds_max);
     }

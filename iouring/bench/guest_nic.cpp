@@ -105,6 +105,14 @@ bool GuestNic::all_taken() noexcept {
     return std::ranges::all_of(pairs_, [](Pair& pair) { return pair.transmit->is_empty(); });
 }
 
+uint64_t GuestNic::received() const noexcept {
+    uint64_t sum = 0;
+    for (const Pair& pair : pairs_) {
+        sum += pair.receive->received();
+    }
+    return sum;
+}
+
 Station::Counts GuestNic::counts() {
     Counts all;
     for (Pair& pair : pairs_) {

@@ -20,6 +20,7 @@ public:
     unsigned receive() noexcept override;
     void stop_sending() noexcept override {}
     bool all_taken() noexcept override;
+    uint64_t received() const noexcept override;
     Counts counts() override;
     uint64_t cpu_ns() const override { return backend_->cpu_ns(); }
 

@@ -28,6 +28,7 @@ struct Options {
     RingLayout layout = RingLayout::split;
     uint16_t queue_pairs = 1;
     bool zero_loss = false;
+    bool flood = false; // The wire, not only the guest, sends as much as it can.
 };
 
 struct Report {

@@ -48,6 +48,8 @@ public:
     // The device has taken all that was sent.
     virtual bool all_taken() noexcept = 0;
 
+    // Frames so far, at no cost.
+    virtual uint64_t received() const noexcept = 0;
     virtual Counts counts() = 0;
     // CPU time of the backend, in nanoseconds.
     virtual uint64_t cpu_ns() const = 0;

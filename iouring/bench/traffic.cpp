@@ -61,7 +61,8 @@ TrafficPlan plan_for(Route route, const Options& options) {
             .mix = options.mix,
             .layout = options.layout,
             .queue_pairs = options.queue_pairs,
-            .time = options.time};
+            .time = options.time,
+            .flood = options.flood};
 }
 
 Report measure(Route route, const Options& options) {

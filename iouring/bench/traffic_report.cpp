@@ -185,7 +185,8 @@ Report TrafficReport::finish() const {
                     {"ring", to_text(plan_.layout)},
                     {"queues", plan_.queue_pairs},
                     {"frame_bytes", rounded(plan_.mix.mean(), hundredths)},
-                    {"zero_loss", zero_loss_}};
+                    {"zero_loss", zero_loss_},
+                    {"flood", plan_.flood}};
     if (source_alone_) {
         report.facts["source_alone_per_s"] = rounded(*source_alone_, whole);
     }

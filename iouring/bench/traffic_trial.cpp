@@ -4,7 +4,6 @@
 #include "iouring/bench/sampler.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace tapline::bench {
 namespace {
@@ -14,7 +13,8 @@ using std::chrono::steady_clock;
 
 constexpr unsigned burst = 64;       // Frames.
 constexpr unsigned paced_burst = 16; // The same at a given rate.
-constexpr uint16_t flows_a_queue = 16;
+constexpr unsigned flows_a_queue = 16;
+constexpr double window_share = 0.75; // Of the device's queue.
 constexpr duration<double> warm_up_min{0.1};
 constexpr double warm_up_share = 0.2;
 constexpr duration<double> quiet{0.03}; // Nothing came for so long: nothing more will.
@@ -36,8 +36,8 @@ struct TrafficTrial::Snapshot {
     Station::Counts sender;
     Station::Counts receiver;
     uint64_t wire_sent = 0;
-    uint64_t wire_bytes_sent = 0;
     uint64_t wire_arrived = 0;
+    uint64_t times_held_back = 0; // The sender.
     uint64_t backend_ns = 0;
     uint64_t front_end_ns = 0;
     uint64_t softirq_ns = 0;
@@ -63,20 +63,27 @@ TrafficTrial::TrafficTrial(Netlink& netlink, const Wire& wire, const CpuSplit& c
     }
 }
 
+void TrafficTrial::make_generator(std::optional<double> rate) {
+    const uint32_t first_number = generator_ ? generator_->next_number() : 0;
+    const unsigned flows = plan_.queue_pairs == 1 ? 1 : flows_a_queue * plan_.queue_pairs;
+    generator_.emplace(
+        Generator::Plan{.interface = wire_.far_index(),
+                        .mix = plan_.mix,
+                        .path = {.from = wire_.far_address(), .to = devices_.front().device().mac},
+                        .flows = static_cast<uint16_t>(std::min<unsigned>(flows, flows_max)),
+                        .burst = rate ? paced_burst : burst,
+                        .first_number = first_number});
+    window_.reset();
+    if (!rate && !plan_.flood) {
+        window_.emplace(
+            static_cast<uint64_t>(devices_.front().device().queue_length * window_share));
+    }
+    received_before_ = stations_.back()->received();
+}
+
 TrafficFigures TrafficTrial::run(std::optional<double> rate) {
     if (plan_.wire_sends()) {
-        const uint32_t first_number = generator_ ? generator_->next_number() : 0;
-        generator_.emplace(Generator::Plan{
-            .interface = wire_.far_index(),
-            .mix = plan_.mix,
-            .path = {.from = wire_.far_address(), .to = devices_.front().device().mac},
-            .flows = static_cast<uint16_t>(
-                plan_.queue_pairs == 1
-                    ? 1
-                    : std::min(flows_max,
-                               static_cast<uint16_t>(flows_a_queue * plan_.queue_pairs))),
-            .burst = rate ? paced_burst : burst,
-            .first_number = first_number});
+        make_generator(rate);
     }
     std::vector<Snapshot> looks;
     Inspector sampled;
@@ -101,8 +108,8 @@ TrafficTrial::Snapshot TrafficTrial::look() {
                       .receiver = stations_.back()->counts()};
     if (generator_) {
         snapshot.wire_sent = generator_->sent();
-        snapshot.wire_bytes_sent = generator_->bytes_sent();
     }
+    snapshot.times_held_back = window_ ? window_->times_closed() : snapshot.sender.times_full;
     snapshot.wire_arrived = wire_.frames_arrived();
     for (const auto& station : stations_) {
         snapshot.backend_ns += station->cpu_ns();
@@ -112,6 +119,12 @@ TrafficTrial::Snapshot TrafficTrial::look() {
     return snapshot;
 }
 
+bool TrafficTrial::wire_may_send(const Pace& pace, Pace::Time now) {
+    return pace.wire_may_send(now, paced_burst) &&
+           (!window_ || window_->is_open(generator_->sent(),
+                                         stations_.back()->received() - received_before_, now));
+}
+
 void TrafficTrial::turn(Pace& pace) {
     const auto now = steady_clock::now();
     if (plan_.guest_sends()) {
@@ -119,7 +132,7 @@ void TrafficTrial::turn(Pace& pace) {
             pace.guest_sent(stations_.front()->send(count));
         }
     }
-    if (generator_ && pace.wire_may_send(now, paced_burst)) {
+    if (generator_ && wire_may_send(pace, now)) {
         pace.wire_sent(generator_->send());
     }
     stations_.back()->receive();
@@ -208,8 +221,8 @@ TrafficFigures TrafficTrial::figures(const std::vector<Snapshot>& looks,
         ratio(end.sender.sent - begin.sender.sent, end.sender.kicks - begin.sender.kicks);
     told.frames_per_call = ratio(end.receiver.received - begin.receiver.received,
                                  end.receiver.calls - begin.receiver.calls);
-    told.sender_limits = plan_.guest_sends() ? end.sender.times_full == begin.sender.times_full
-                                             : told.to_guest->loss < loss_of_overload;
+    told.sender_limits = generator_ && !window_ ? told.to_guest->loss < loss_of_overload
+                                                : end.times_held_back == begin.times_held_back;
     return told;
 }
 

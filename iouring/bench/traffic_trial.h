@@ -6,6 +6,7 @@
 #include "iouring/bench/engine.h"
 #include "iouring/bench/generator.h"
 #include "iouring/bench/pace.h"
+#include "iouring/bench/window.h"
 #include "iouring/bench/wire.h"
 
 #include <chrono>
@@ -22,6 +23,7 @@ struct TrafficPlan {
     RingLayout layout;
     uint16_t queue_pairs;
     std::chrono::duration<double> time;
+    bool flood; // The source sends whatever becomes of it.
 
     bool guest_sends() const { return route != Route::wire_to_guest; }
     bool wire_sends() const { return route == Route::wire_to_guest || route == Route::both; }
@@ -63,6 +65,8 @@ private:
     struct Snapshot;
 
     Snapshot look();
+    void make_generator(std::optional<double> rate);
+    bool wire_may_send(const Pace& pace, Pace::Time now);
     void turn(Pace& pace);
     void play_for(std::chrono::duration<double> time, Pace& pace);
     void drain();
@@ -75,6 +79,8 @@ private:
     std::vector<OwnedMacvtap> devices_;
     std::vector<std::unique_ptr<Station>> stations_; // The first sends, the last receives.
     std::optional<Generator> generator_;
+    std::optional<Window> window_; // Of the generator; absent: it is never held back.
+    uint64_t received_before_ = 0; // What the generator has no part in.
 };
 
 } // namespace tapline::bench

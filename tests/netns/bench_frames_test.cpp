@@ -123,6 +123,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"WireToGuestMix", "wire-to-guest", false, true, {"--frame-size", "imix"}},
         Case{"WireToGuestJumbo", "wire-to-guest", false, true, {"--frame-size", "9014"}},
         Case{"WireToGuestSegments", "wire-to-guest", false, true, {"--frame-size", "64k"}},
+        Case{"WireToGuestInAFlood", "wire-to-guest", false, true, {"--flood"}},
         Case{"Both", "both", true, true, {}},
         Case{"GuestToGuest", "guest-to-guest", false, true, {}},
         Case{"BothOnTwoQueuePairs", "both", true, true, {"--queues", "2"}}),

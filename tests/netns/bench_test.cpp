@@ -163,6 +163,11 @@ INSTANTIATE_TEST_SUITE_P(
                             {"--scenario", "stream", "--frame-size", "60"},
                             2,
                             "--frame-size"},
+                    BadCall{"FloodFromTheGuest", frames({"--flood"}), 2, "--flood"},
+                    BadCall{"FloodWithoutLoss",
+                            {"--scenario", "both", "--flood", "--zero-loss"},
+                            2,
+                            "exclude each other"},
                     BadCall{"SearchOfPings", {"--scenario", "rtt", "--zero-loss"}, 2, "zero-loss"},
                     BadCall{"ReportFolderIsAFile", {"--report", "/dev/null"}, 1, "/dev/null"}),
     [](const auto& test) { return test.param.name; });

@@ -59,7 +59,6 @@ unsigned LoopPair::send() {
     return count;
 }
 
-// Each read goes into one chain; what does not fit there is copied into the next ones.
 unsigned LoopPair::receive() {
     unsigned count = 0;
     while (count < burst && tap_readable_ && receive_one()) {
@@ -71,47 +70,59 @@ unsigned LoopPair::receive() {
     return count;
 }
 
+// Straight into as many chains as the largest frame so far took. What is longer still is copied
+// this once.
 bool LoopPair::receive_one() {
+    receive_queue_->rewind();
     parts_.clear();
-    vhost::Chain chain{};
-    needs_chains_ = !receive_queue_->peek(parts_, chain);
-    if (needs_chains_) {
-        return false;
-    }
-    const size_t room = chain.writable_bytes;
+    chains_.clear();
+    size_t room = 0;
+    do {
+        needs_chains_ = !take_chain(room);
+        if (needs_chains_) {
+            return false; // The kick to ask for is that of the chain behind these.
+        }
+    } while (room < largest_frame_);
     parts_.begin_run();
     parts_.append(spill_.data(), spill_.size());
     const std::span<iovec> all = parts_.from(0);
     const ssize_t result =
         preadv2(tap_fd_, all.data(), static_cast<int>(all.size()), -1, RWF_NOWAIT);
-    if (result <= 0) {
-        receive_queue_->rewind();
-        tap_readable_ = false;
+    tap_readable_ = result > 0;
+    if (tap_readable_) {
+        place(static_cast<size_t>(result), room);
+    }
+    return tap_readable_;
+}
+
+// The next one, for the frame that is to come. False: there is none.
+bool LoopPair::take_chain(size_t& room) {
+    vhost::Chain chain{};
+    if (!receive_queue_->peek(parts_, chain)) {
         return false;
     }
-    const auto bytes = static_cast<size_t>(result);
-    const size_t spilled = bytes > room ? bytes - room : 0;
-    place(chain, std::span(spill_).first(spilled), bytes - spilled);
+    chains_.push_back(chain);
+    room += chain.writable_bytes;
     return true;
 }
 
-void LoopPair::place(const vhost::Chain& first, std::span<const std::byte> spilled, size_t bytes) {
-    chains_.assign(1, first);
-    parts_.shrink(first.writable.size());
-    vhost::Chain next{};
-    for (std::span<const std::byte> rest = spilled; !rest.empty();) {
-        if (!receive_queue_->peek(parts_, next)) {
-            receive_queue_->rewind();
-            return; // Dropped; the chains stay for the next frame.
+void LoopPair::place(size_t bytes, size_t room) {
+    largest_frame_ = std::max(largest_frame_, bytes);
+    std::span<const std::byte> rest = std::span(spill_).first(bytes > room ? bytes - room : 0);
+    while (!rest.empty()) {
+        if (!take_chain(room)) {
+            return; // Lost; from now on frames of its size have their chains beforehand.
         }
-        rest = copy_to_parts(rest, next.writable);
-        chains_.push_back(next);
+        rest = copy_to_parts(rest, chains_.back().writable);
     }
-    const Le16 num_buffers = static_cast<uint16_t>(chains_.size());
-    copy_to_parts(std::as_bytes(std::span(&num_buffers, 1)), first.writable,
+    uint16_t used = 0;
+    for (size_t placed = 0; placed < bytes; ++used) {
+        placed += chains_[used].writable_bytes;
+    }
+    const Le16 num_buffers = used;
+    copy_to_parts(std::as_bytes(std::span(&num_buffers, 1)), chains_.front().writable,
                   offsetof(VirtioNetHeader, num_buffers));
-    bytes += spilled.size();
-    for (const vhost::Chain& chain : chains_) {
+    for (const vhost::Chain& chain : std::span(chains_).first(used)) {
         const size_t share = std::min(bytes, chain.writable_bytes);
         receive_queue_->complete(chain, static_cast<uint32_t>(share));
         bytes -= share;

@@ -27,8 +27,8 @@ private:
     unsigned send();
     unsigned receive();
     bool receive_one();
-    // The frame's first bytes are in the first chain, the others are to be copied.
-    void place(const vhost::Chain& first, std::span<const std::byte> spilled, size_t bytes);
+    bool take_chain(size_t& room);
+    void place(size_t bytes, size_t room);
 
     int tap_fd_;
     const vhost::Vring* in_;
@@ -38,6 +38,7 @@ private:
     vhost::IovecList parts_;
     std::vector<vhost::Chain> chains_; // Of the frame that came.
     std::vector<std::byte> spill_;
+    size_t largest_frame_ = 0; // With its header.
     bool tap_readable_ = true;
     bool needs_chains_ = false;
 };

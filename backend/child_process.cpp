@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <linux/close_range.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -40,7 +41,7 @@ const char* to_text(Failure::Step step) {
 }
 
 // From fork to exec: system calls only.
-Failure become(const Command& command, char* const* argv) {
+Failure become(const Command& command, char* const* argv, pid_t caller) {
     const auto failed = [](Failure::Step step) { return Failure{step, errno}; };
     if (command.network_namespace >= 0 && setns(command.network_namespace, CLONE_NEWNET) < 0) {
         return failed(Failure::Step::network_namespace);
@@ -56,12 +57,24 @@ Failure become(const Command& command, char* const* argv) {
             return failed(Failure::Step::user);
         }
     }
+    if (command.output >= 0 &&
+        (dup2(command.output, STDOUT_FILENO) < 0 || dup2(command.output, STDERR_FILENO) < 0)) {
+        return failed(Failure::Step::descriptors);
+    }
     if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0) {
         return failed(Failure::Step::descriptors);
     }
     for (const int fd : command.fds) {
         if (fcntl(fd, F_SETFD, 0) < 0) {
             return failed(Failure::Step::descriptors);
+        }
+    }
+    if (command.signal_at_end != 0) {
+        if (prctl(PR_SET_PDEATHSIG, command.signal_at_end) < 0) {
+            return failed(Failure::Step::execute);
+        }
+        if (getppid() != caller) { // It ended before that.
+            (void)raise(command.signal_at_end);
         }
     }
     (void)std::signal(SIGPIPE, SIG_DFL); // An ignored one would stay ignored.
@@ -84,12 +97,13 @@ ChildProcess ChildProcess::start(const Command& command) {
     }
     const UniqueFd told(ends[0]);
     UniqueFd tells(ends[1]);
+    const pid_t caller = getpid();
     const pid_t pid = fork();
     if (pid < 0) {
         throw Error::from_errno("start a command");
     }
     if (pid == 0) {
-        const Failure failure = become(command, argv.data());
+        const Failure failure = become(command, argv.data(), caller);
         (void)!write(tells.get(), &failure, sizeof failure);
         _exit(1);
     }

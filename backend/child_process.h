@@ -16,6 +16,8 @@ struct Command {
     std::vector<int> fds;               // Inherited under their own numbers, beside 0 to 2.
     const Account* account = nullptr;   // Null: the caller's.
     int network_namespace = -1;         // Negative: the caller's.
+    int output = -1;                    // Where 1 and 2 go. Negative: the caller's.
+    int signal_at_end = 0;              // When the thread that started it ends; 0: none.
 };
 
 class ChildProcess {
@@ -24,6 +26,7 @@ public:
     static ChildProcess start(const Command& command);
 
     int fd() const { return pidfd_.get(); } // Readable once it has ended.
+    pid_t pid() const { return pid_; }
     void signal(int number);
     // Waits for its end. Its exit code, 128 + N after signal N.
     int wait();

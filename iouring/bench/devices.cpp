@@ -3,11 +3,11 @@
 #include "iouring/bench/device_steps.h"
 #include "iouring/bench/durations.h"
 #include "iouring/bench/private_network.h"
+#include "iouring/bench/statistics.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 
 namespace tapline::bench {
@@ -16,6 +16,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr unsigned queues = 4;
+constexpr unsigned rounds_by_default = 30;
 // What may come on top of the kernel's own growth (it looks for a free name among all there are),
 // on a machine that does other things.
 constexpr double growth_max = 1.5;
@@ -49,10 +50,6 @@ Life medians(const std::vector<Life>& lives) {
     return {.create_us = median_of(lives, &Life::create_us),
             .open_us = median_of(lives, &Life::open_us),
             .delete_us = median_of(lives, &Life::delete_us)};
-}
-
-double rounded(double value, double digits) {
-    return std::round(value * digits) / digits;
 }
 
 ordered_json to_json(const Life& life, double total_us) {
@@ -199,7 +196,7 @@ Report measure_devices(const Options& options) {
     Netlink netlink = Netlink::open();
     const Link parent = make_wire(netlink);
     Report report;
-    tell_lives(report, live_by_turns(netlink, parent, options.rounds));
+    tell_lives(report, live_by_turns(netlink, parent, options.rounds.value_or(rounds_by_default)));
     tell_growth(report, grow(netlink, parent, options), options.device_counts);
     return report;
 }

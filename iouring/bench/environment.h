@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace tapline::bench {
 
@@ -10,10 +11,12 @@ struct Environment {
     std::string cpu;
     unsigned cpus; // That this process may use.
     std::string build;
+    double busy; // Share of the CPUs that others use at the moment.
 
     static Environment look();
 
-    bool is_release() const { return build == "release"; }
+    // Why figures taken here mean little; a sentence each.
+    std::vector<std::string> doubts() const;
 };
 
 } // namespace tapline::bench

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+#include <fstream>
 #include <string>
 
 namespace tapline::bench {
@@ -20,18 +21,34 @@ void mount_fresh(const char* filesystem, const char* place) {
     }
 }
 
-Netlink::Answer expect(Netlink& netlink, const LinkRequest& request) {
-    Netlink::Answer answer = netlink.request(request);
-    if (answer.refusal) {
-        throw Error({.operation = "make a veth pair",
-                     .cause = answer.refusal->text,
-                     .next_step = answer.refusal->code == EOPNOTSUPP ? "modprobe veth" : "",
-                     .code = answer.refusal->code});
+void expect(Netlink& netlink, const LinkRequest& request, WireKind kind) {
+    if (const auto refusal = netlink.request(request).refusal) {
+        const std::string module = to_text(kind);
+        throw Error({.operation = "make the wire, of kind " + module,
+                     .cause = refusal->text,
+                     .next_step = refusal->code == EOPNOTSUPP ? "modprobe " + module : "",
+                     .code = refusal->code});
     }
-    return answer;
+}
+
+void bring_up(Netlink& netlink, int index, WireKind kind, uint32_t mtu) {
+    LinkRequest request = LinkRequest::change(index, IFF_UP);
+    request.put(IFLA_MTU, mtu);
+    expect(netlink, request, kind);
+}
+
+// Else what the kernel sends of its own would be counted.
+void switch_off_ipv6() {
+    for (const char* which : {"all", "default"}) {
+        std::ofstream(std::string("/proc/sys/net/ipv6/conf/") + which + "/disable_ipv6") << 1;
+    }
 }
 
 } // namespace
+
+const char* to_text(WireKind kind) {
+    return kind == WireKind::veth ? "veth" : "ifb";
+}
 
 void enter_private_network() {
     if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0) {
@@ -43,20 +60,23 @@ void enter_private_network() {
     }
     mount_fresh("sysfs", "/sys");
     mount_fresh("tmpfs", "/run");
+    switch_off_ipv6();
 }
 
-Link make_wire(Netlink& netlink) {
+Link make_wire(Netlink& netlink, WireKind kind, uint32_t mtu) {
     LinkRequest request = LinkRequest::create();
     request.put(IFLA_IFNAME, wire_name);
     {
         const auto info = request.nest(IFLA_LINKINFO);
-        request.put(IFLA_INFO_KIND, "veth");
+        request.put(IFLA_INFO_KIND, std::string(to_text(kind)));
     }
-    expect(netlink, request);
+    expect(netlink, request, kind);
     const Link wire = netlink.link(wire_name).value();
-    expect(netlink, LinkRequest::change(wire.parent_index, IFF_UP)); // Of a veth: its peer.
-    expect(netlink, LinkRequest::change(wire.index, IFF_UP));
-    return wire;
+    if (kind == WireKind::veth) {
+        bring_up(netlink, wire.parent_index, kind, mtu); // Its peer.
+    }
+    bring_up(netlink, wire.index, kind, mtu);
+    return netlink.link(wire_name).value();
 }
 
 } // namespace tapline::bench

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,20 @@ TEST(Bench, ShowsATableByDefault) {
     EXPECT_THAT(done.output, HasSubstr("last/first"));
 }
 
+// There are warnings where it is no release build or the machine is busy.
+std::string without_doubts(const std::string& errors) {
+    std::istringstream lines(errors);
+    std::string rest;
+    for (std::string line; std::getline(lines, line);) {
+        rest += line.ends_with("figures mean little") ? "" : line + '\n';
+    }
+    return rest;
+}
+
+MATCHER(EndsWithItsOnlyNewline, "") {
+    return !arg.empty() && arg.find('\n') == arg.size() - 1;
+}
+
 struct BadCall {
     std::string name;
     Arguments arguments;
@@ -98,6 +113,12 @@ struct BadCall {
     friend void PrintTo(const BadCall& call, std::ostream* out) { *out << call.name; }
 };
 
+Arguments frames(const Arguments& more) {
+    Arguments all = {"--scenario", "guest-to-wire", "--rounds", "1", "--seconds", "0.01"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+}
+
 class BenchRefusals : public testing::TestWithParam<BadCall> {};
 
 TEST_P(BenchRefusals, AreOneSentence) {
@@ -105,12 +126,7 @@ TEST_P(BenchRefusals, AreOneSentence) {
     EXPECT_EQ(refused.status, GetParam().status);
     EXPECT_EQ(refused.output, "");
     EXPECT_THAT(refused.errors, HasSubstr(GetParam().subject));
-    std::string errors = refused.errors; // Of another build than a release there is a warning.
-    const std::string warning = "its figures mean little\n";
-    if (const size_t at = errors.find(warning); at != std::string::npos) {
-        errors.erase(0, at + warning.size());
-    }
-    EXPECT_EQ(errors.find('\n'), errors.size() - 1) << errors;
+    EXPECT_THAT(without_doubts(refused.errors), EndsWithItsOnlyNewline());
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -125,6 +141,34 @@ INSTANTIATE_TEST_SUITE_P(
                             {"--rounds", "1", "--devices", "1", "--program", "/nosuch/tapline"},
                             1,
                             "/nosuch/tapline"},
+                    BadCall{"FramesOfDevices", {"--frame-size", "60"}, 2, "--frame-size"},
+                    BadCall{"DevicesOfFrames", frames({"--devices", "2"}), 2, "--devices"},
+                    BadCall{"FrameTooSmall", frames({"--frame-size", "59"}), 1, "'59'"},
+                    BadCall{"FrameTooLarge", frames({"--frame-size", "9015"}), 1, "'9015'"},
+                    BadCall{"SecondsNone", frames({"--seconds", "0"}), 2, "--seconds"},
+                    BadCall{"SecondsNoNumber", frames({"--seconds", "1s"}), 2, "--seconds"},
+                    BadCall{"RingUnknown", frames({"--ring", "round"}), 2, "--ring"},
+                    BadCall{"QueuesNone", frames({"--queues", "0"}), 1, "'0'"},
+                    BadCall{"ParentUnknown", frames({"--parent-kind", "bond"}), 2, "bond"},
+                    BadCall{"BaselineUnknown", frames({"--baseline", "dpdk"}), 2, "dpdk"},
+                    BadCall{"PeerWithoutSocket", frames({"--peer", "true"}), 2, "{socket}"},
+                    BadCall{"PeerWithOpenQuote", frames({"--peer", "'{socket}"}), 2, "--peer"},
+                    BadCall{"PeerThatEnds", frames({"--peer", "echo why {socket}"}), 1, "why"},
+                    BadCall{"PumpMissing", frames({"--pump", "/nosuch/pump"}), 1, "/nosuch/pump"},
+                    BadCall{"WireThatOnlySwallows",
+                            {"--scenario", "both", "--parent-kind", "ifb"},
+                            2,
+                            "--parent-kind"},
+                    BadCall{"StreamOfOneSize",
+                            {"--scenario", "stream", "--frame-size", "60"},
+                            2,
+                            "--frame-size"},
+                    BadCall{"FloodFromTheGuest", frames({"--flood"}), 2, "--flood"},
+                    BadCall{"FloodWithoutLoss",
+                            {"--scenario", "both", "--flood", "--zero-loss"},
+                            2,
+                            "exclude each other"},
+                    BadCall{"SearchOfPings", {"--scenario", "rtt", "--zero-loss"}, 2, "zero-loss"},
                     BadCall{"ReportFolderIsAFile", {"--report", "/dev/null"}, 1, "/dev/null"}),
     [](const auto& test) { return test.param.name; });
 

@@ -15,7 +15,7 @@ namespace {
 constexpr size_t parts_max = 4 * vhost::chain_parts_max;
 constexpr size_t read_parts_max = vhost::chain_parts_max; // UIO_MAXIOV
 constexpr size_t large_frame_bytes = 3000;                // From here on a copy costs more.
-constexpr uint16_t small_again_after = 16;                // Frames.
+constexpr uint16_t small_again_after = 16;                // Turns.
 constexpr size_t num_buffers_offset = 10;                 // In the virtio header.
 constexpr size_t header_with_num_buffers = 12;
 
@@ -49,10 +49,10 @@ unsigned WireToGuest::offer(Ring& ring) noexcept {
     if (limit_ != nullptr && !limit_reads()) {
         return 0;
     }
+    const unsigned count = std::min<unsigned>(reads_wanted_, reads_allowed_);
     if (large_) {
-        offer_many_chains(ring);
+        offer_chains(ring, count);
     } else {
-        const unsigned count = std::min<unsigned>(reads_wanted_, reads_allowed_);
         while (read_count_ < count && look_at_next_chain()) {
             ring.read_tap_whole(held_.slot(read_count_), read_count_);
             ++read_count_;
@@ -83,8 +83,8 @@ void WireToGuest::charge_reads() noexcept {
         }
         std::array<std::byte, sizeof(VirtioNetHeader)> copy;
         std::span<const std::byte> header = held_.slot(slot);
-        if (direct_) {
-            copy_from_parts(parts_found(), copy);
+        if (large_) {
+            copy_from_parts(reads_[slot].parts, copy);
             header = copy;
         }
         const auto load =
@@ -120,46 +120,58 @@ bool WireToGuest::look_at_next_chain() noexcept {
     return false;
 }
 
-// Counts together the chains a frame of so many bytes needs. False: the ring has not so many.
-bool WireToGuest::find_room(size_t bytes) noexcept {
+// Puts together the chains that hold so many bytes, as far as the ring has them.
+WireToGuest::Group WireToGuest::gather(size_t first, size_t bytes, size_t parts_max) noexcept {
     const size_t chains_max = format_.mergeable ? queue_.size() : 1;
-    found_ = 0;
-    room_ = 0;
-    while (room_ < bytes && found_ < chains_max) {
-        const size_t next = chains_done_ + found_;
+    Group group{.first = first, .count = 0, .room = 0};
+    size_t parts = 0;
+    while (group.room < bytes && group.count < chains_max) {
+        const size_t next = first + group.count;
         if (next == chains_.size() && !look_at_next_chain()) {
-            return false;
+            break;
         }
-        room_ += chains_[next].writable_bytes;
-        ++found_;
+        parts += chains_[next].writable.size();
+        if (parts > parts_max) {
+            break;
+        }
+        group.room += chains_[next].writable_bytes;
+        ++group.count;
     }
-    return true;
+    return group;
 }
 
-void WireToGuest::offer_many_chains(Ring& ring) noexcept {
-    find_room(frame_bytes_max);
-    while (found_ > 0 && parts_found().size() >= read_parts_max) { // One more is for the rest.
-        room_ -= chains_[--found_].writable_bytes;
+std::span<const vhost::Chain> WireToGuest::chains_of(const Group& group) const noexcept {
+    return std::span(chains_).subspan(group.first, group.count);
+}
+
+// Each read gets chains for a frame as long as the last ones were.
+void WireToGuest::offer_chains(Ring& ring, unsigned count) noexcept {
+    bool enough = true;
+    for (size_t next = 0; enough && read_count_ < count;) {
+        const Group group = gather(next, expected_bytes_, read_parts_max - 1);
+        enough = group.room >= expected_bytes_ || !format_.mergeable;
+        if (group.count == 0 || (read_count_ > 0 && !enough)) {
+            return;
+        }
+        queue_read(ring, group);
+        next += group.count;
     }
-    if (found_ == 0) {
-        return;
-    }
-    std::span<const iovec> parts = parts_found();
-    if (room_ < frame_bytes_max) {
-        const auto rest = held_.slot(0).subspan(room_);
+}
+
+// The chains' parts lie side by side in parts_; behind them comes room of ours for a longer frame.
+void WireToGuest::queue_read(Ring& ring, const Group& group) noexcept {
+    const std::span chains = chains_of(group);
+    std::span<const iovec> parts(chains.front().writable.data(),
+                                 std::to_address(chains.back().writable.end()));
+    if (group.room < frame_bytes_max) {
+        const auto rest = held_.slot(read_count_).subspan(group.room);
         parts_.begin_run();
         parts_.append(rest.data(), rest.size());
         parts = {parts.data(), parts.size() + 1};
     }
-    ring.read_tap(parts, 0);
-    read_count_ = 1;
-    direct_ = true;
-}
-
-std::span<const iovec> WireToGuest::parts_found() const noexcept {
-    const vhost::Chain& first = chains_[chains_done_];
-    const vhost::Chain& last = chains_[chains_done_ + found_ - 1];
-    return {first.writable.data(), std::to_address(last.writable.end())};
+    reads_[read_count_] = {.group = group, .parts = parts};
+    ring.read_tap(parts, read_count_);
+    ++read_count_;
 }
 
 void WireToGuest::completed(uint16_t slot, int32_t result) noexcept {
@@ -173,14 +185,12 @@ bool WireToGuest::publish() noexcept {
         if (limit_ != nullptr) {
             charge_reads();
         }
-        if (direct_) {
-            place_direct();
-        } else {
-            hold_all();
+        misplaced_ = false;
+        for (uint16_t slot = 0; slot < read_count_; ++slot) {
+            large_ ? place(slot) : hold(slot);
         }
         learn();
         read_count_ = 0;
-        direct_ = false;
     } else if (!held_.empty()) {
         begin_turn();
     }
@@ -190,12 +200,31 @@ bool WireToGuest::publish() noexcept {
     return queue_.publish();
 }
 
-void WireToGuest::hold_all() noexcept {
-    for (uint16_t slot = 0; slot < read_count_; ++slot) {
-        if (is_frame(results_[slot], frame_bytes_max)) {
-            held_.push({.slot = slot, .bytes = static_cast<size_t>(results_[slot])});
-        }
+void WireToGuest::hold(uint16_t slot) noexcept {
+    if (is_frame(results_[slot], frame_bytes_max)) {
+        held_.push({.slot = slot, .bytes = static_cast<size_t>(results_[slot])});
     }
+}
+
+// A frame that came to its chains, if those are the next ones and hold it.
+void WireToGuest::place(uint16_t slot) noexcept {
+    const Read& read = reads_[slot];
+    if (!is_frame(results_[slot], std::max(read.group.room, frame_bytes_max))) {
+        return;
+    }
+    const auto bytes = static_cast<size_t>(results_[slot]);
+    if (held_.empty() && read.group.first == chains_done_ && bytes <= read.group.room) {
+        give(gather(chains_done_, bytes), bytes);
+        return;
+    }
+    misplaced_ = true;
+    if (bytes > frame_bytes_max) {
+        counters_.drop(Drop::too_big_for_guest);
+        return;
+    }
+    const size_t in_chains = std::min(bytes, read.group.room); // The rest came to the slot.
+    copy_from_parts(read.parts, held_.slot(slot).first(in_chains));
+    held_.push({.slot = slot, .bytes = bytes});
 }
 
 bool WireToGuest::is_frame(int32_t result, size_t room) noexcept {
@@ -217,52 +246,39 @@ bool WireToGuest::is_frame(int32_t result, size_t room) noexcept {
 // with. False: it waits for more chains.
 bool WireToGuest::place_held() noexcept {
     const HeldFrames::Frame& frame = held_.front();
-    const std::span<std::byte> bytes = held_.slot(frame.slot).first(frame.bytes);
-    if (!find_room(bytes.size())) {
-        return false;
+    std::span<const std::byte> rest = held_.slot(frame.slot).first(frame.bytes);
+    const Group group = gather(chains_done_, frame.bytes);
+    if (group.room < frame.bytes) {
+        const size_t chains_max = format_.mergeable ? queue_.size() : 1;
+        if (group.count == chains_max) {
+            counters_.drop(Drop::too_big_for_guest);
+        }
+        return group.count == chains_max;
     }
-    if (room_ < bytes.size()) {
-        counters_.drop(Drop::too_big_for_guest);
-        return true;
+    for (const vhost::Chain& chain : chains_of(group)) {
+        rest = copy_to_parts(rest, chain.writable);
     }
-    if (format_.header_bytes == header_with_num_buffers) {
-        const Le16 num_buffers = static_cast<uint16_t>(found_);
-        std::memcpy(bytes.data() + num_buffers_offset, &num_buffers, sizeof num_buffers);
-    }
-    copy_to_parts(bytes, parts_found());
-    complete(bytes.size());
+    give(group, frame.bytes);
     return true;
 }
 
-void WireToGuest::place_direct() noexcept {
-    const size_t offered = room_;
-    if (!is_frame(results_[0], std::max(offered, frame_bytes_max))) {
-        return;
-    }
-    const auto bytes = static_cast<size_t>(results_[0]);
-    if (bytes > offered) { // What it lacks came to the slot.
-        copy_from_parts(parts_found(), held_.slot(0).first(offered));
-        held_.push({.slot = 0, .bytes = bytes});
-        return;
-    }
-    find_room(bytes);
-    if (format_.header_bytes == header_with_num_buffers) {
-        const Le16 num_buffers = static_cast<uint16_t>(found_);
-        copy_to_parts(std::as_bytes(std::span(&num_buffers, 1)), parts_found(), num_buffers_offset);
-    }
-    complete(bytes);
-}
-
-void WireToGuest::complete(size_t bytes) noexcept {
+// The group's chains hold the frame.
+void WireToGuest::give(const Group& group, size_t bytes) noexcept {
     gave_frames_ = true;
     counters_.frames.add(1);
     counters_.bytes.add(bytes - format_.header_bytes);
-    for (const size_t end = chains_done_ + found_; chains_done_ < end; ++chains_done_) {
-        const vhost::Chain& chain = chains_[chains_done_];
+    if (format_.header_bytes == header_with_num_buffers) {
+        // virtio 1.2, 5.1.6.4. The kernel leaves the field alone or zeroes it, by version.
+        const Le16 num_buffers = static_cast<uint16_t>(group.count);
+        copy_to_parts(std::as_bytes(std::span(&num_buffers, 1)), chains_[group.first].writable,
+                      num_buffers_offset);
+    }
+    for (const vhost::Chain& chain : chains_of(group)) {
         const size_t share = std::min(bytes, chain.writable_bytes);
         queue_.complete(chain, static_cast<uint32_t>(share));
         bytes -= share;
     }
+    chains_done_ += group.count;
 }
 
 void WireToGuest::give_up_held() noexcept {
@@ -272,24 +288,23 @@ void WireToGuest::give_up_held() noexcept {
 
 void WireToGuest::learn() noexcept {
     const auto results = std::span(results_).first(read_count_);
-    const auto is_large = [](int32_t result) {
-        return result > static_cast<int32_t>(large_frame_bytes);
-    };
     const auto frames = std::ranges::count_if(results, [](int32_t result) { return result > 0; });
-    if (large_ && frames > 0) {
-        small_in_a_row_ =
-            is_large(results.front()) ? uint16_t{0} : static_cast<uint16_t>(small_in_a_row_ + 1);
-        large_ = small_in_a_row_ < small_again_after;
+    if (frames > 0) {
+        const auto longest = static_cast<size_t>(std::ranges::max(results));
+        expected_bytes_ = std::max(longest, expected_bytes_ - expected_bytes_ / 16);
+        small_in_a_row_ = longest > large_frame_bytes
+                              ? uint16_t{0}
+                              : static_cast<uint16_t>(small_in_a_row_ + (large_ ? 1 : 0));
+        large_ = longest > large_frame_bytes || (large_ && small_in_a_row_ < small_again_after);
     }
-    if (large_) {
-        return;
+    if (misplaced_) { // One at a time until lengths are alike.
+        reads_wanted_ = 1;
+    } else if (frames == read_count_) {
+        reads_wanted_ =
+            static_cast<uint16_t>(std::min<unsigned>(2u * reads_wanted_, reads_per_turn_max));
+    } else {
+        reads_wanted_ = static_cast<uint16_t>(frames + 1);
     }
-    large_ = std::ranges::any_of(results, is_large);
-    small_in_a_row_ = 0;
-    reads_wanted_ =
-        frames == read_count_
-            ? static_cast<uint16_t>(std::min<unsigned>(2u * reads_wanted_, reads_per_turn_max))
-            : static_cast<uint16_t>(frames + 1);
 }
 
 } // namespace tapline

@@ -4,7 +4,8 @@
 // the length beforehand. So each read is offered room for the largest frame there is:
 //   small frames   many reads a turn, each into registered memory of ours, copied from there:
 //                  a copy of a few cache lines costs less than a read into scattered parts;
-//   large frames   one read a turn, straight into as many chains as the largest frame needs.
+//   large frames   straight into as many chains as recent frames needed, with room of ours behind
+//                  them; what does not land in its right place is copied there, in order.
 // Chains are used strictly in the ring's order.
 #pragma once
 
@@ -52,17 +53,28 @@ public:
     void give_up_held() noexcept;
 
 private:
+    struct Group {    // Chains that hold a frame together.
+        size_t first; // In chains_.
+        size_t count;
+        size_t room; // Bytes.
+    };
+    struct Read { // Of a large frame.
+        Group group;
+        std::span<const iovec> parts;
+    };
+
     void begin_turn() noexcept;
     bool limit_reads() noexcept;
     void charge_reads() noexcept;
     bool look_at_next_chain() noexcept;
-    bool find_room(size_t bytes) noexcept;
-    std::span<const iovec> parts_found() const noexcept;
-    void offer_many_chains(Ring& ring) noexcept;
-    void hold_all() noexcept;
-    void place_direct() noexcept;
+    Group gather(size_t first, size_t bytes, size_t parts_max = SIZE_MAX) noexcept;
+    std::span<const vhost::Chain> chains_of(const Group& group) const noexcept;
+    void offer_chains(Ring& ring, unsigned count) noexcept;
+    void queue_read(Ring& ring, const Group& group) noexcept;
+    void hold(uint16_t slot) noexcept;
+    void place(uint16_t slot) noexcept;
     bool place_held() noexcept;
-    void complete(size_t bytes) noexcept;
+    void give(const Group& group, size_t bytes) noexcept;
     bool is_frame(int32_t result, size_t room) noexcept;
     void learn() noexcept;
 
@@ -75,14 +87,12 @@ private:
     vhost::IovecList parts_;
     std::vector<vhost::Chain> chains_; // Looked at in this turn, from the ring's next on.
     size_t chains_done_ = 0;           // Of those: given back.
-    size_t found_ = 0;                 // Chains that find_room() counted together,
-    size_t room_ = 0;                  // and their bytes.
     bool blocked_ = false;             // The next chain is a bad one; its turn comes later.
     unsigned put_back_ = 0;            // Chains of this turn that can hold no frame.
 
     std::array<int32_t, reads_per_turn_max> results_{};
     uint16_t read_count_ = 0;
-    bool direct_ = false; // The turn's one read goes straight to chains_.
+    std::array<Read, reads_per_turn_max> reads_{};
 
     unsigned reads_allowed_ = reads_per_turn_max; // By the limit.
     std::optional<RateLimit::Time> wait_;
@@ -90,7 +100,9 @@ private:
     bool gave_frames_ = false;
     bool tap_is_empty_ = false;
     uint16_t reads_wanted_ = 1;   // As many as recent turns filled.
-    uint16_t small_in_a_row_ = 0; // Frames that were, while frames are large.
+    size_t expected_bytes_ = 0;   // As long as recent frames were.
+    bool misplaced_ = false;      // A large frame of this turn had to be copied.
+    uint16_t small_in_a_row_ = 0; // Turns that brought none, while frames are large.
     bool large_ = false;
 };
 

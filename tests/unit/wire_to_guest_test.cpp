@@ -109,6 +109,37 @@ TEST_F(Mergeable, BurstsOfAnySizesKeepOrderAndContent) {
     EXPECT_EQ(counters_.frames.value(), number);
 }
 
+// Buffers that come while a read is under way lie behind its room for the rest.
+TEST_F(Mergeable, LargeFrameTakesBuffersThatCameSinceItWasReadFor) {
+    offer_buffers(8);
+    wire_.send(test_frame(1, 10000));
+    run();
+    expect_frame(test_frame(1, 10000), 7);
+    wire_.send(test_frame(2, 10000)); // For which there is one buffer.
+    EXPECT_EQ(path_.offer(*ring_), 1u);
+    offer_buffers(8);
+    ring_->submit();
+    ring_->for_each_completion(
+        [&](Tag tag, int32_t result, bool) { path_.completed(tag.slot, result); });
+    path_.publish();
+    expect_frame(test_frame(2, 10000), 7);
+}
+
+TEST_F(Mergeable, LargeFramesOfOneLengthAreReadMoreThanOneATurn) {
+    offer_buffers(200);
+    for (uint32_t i = 0; i < 16; ++i) {
+        wire_.send(test_frame(i, 9026));
+    }
+    unsigned most = 0;
+    while (!path_.tap_is_empty()) {
+        most = std::max(most, turn());
+    }
+    EXPECT_GE(most, 8u);
+    for (uint32_t i = 0; i < 16; ++i) {
+        expect_frame(test_frame(i, 9026), 6);
+    }
+}
+
 TEST_F(Mergeable, HeaderThatEndsInTheSecondPartGetsItsNumBuffers) {
     offer({writable(11), writable(2000)});
     offer_buffers(4);

@@ -102,7 +102,7 @@ protected:
     const bool event_index_;
     const bool indirect_;
     RingFault fault_ = RingFault::none;
-    GuestMemory::Window last_buffer_; // Where it lay.
+    GuestMemory::Window last_buffer_;     // Where it lay.
     std::shared_ptr<const DirtyLog> log_; // Mostly none.
 
     // The parts of the ring that the device writes.

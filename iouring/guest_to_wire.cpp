@@ -27,9 +27,6 @@ GuestToWire::GuestToWire(vhost::Virtqueue& queue, size_t header_bytes, Fate fate
 
 unsigned GuestToWire::collect(Ring& ring) noexcept {
     parts_.clear();
-    batch_size_ = 0;
-    frames_sent_ = 0;
-    bytes_sent_ = 0;
     if (gate_) {
         gate_->begin_turn();
         queue_.rewind(); // To the frame that had to wait.
@@ -40,38 +37,7 @@ unsigned GuestToWire::collect(Ring& ring) noexcept {
     return batch_size_;
 }
 
-template <bool gated> void GuestToWire::take(Ring& ring) noexcept {
-    while (batch_size_ < frames_per_turn_max && parts_.room() >= vhost::chain_parts_max) {
-        const auto slot = static_cast<uint16_t>(batch_size_);
-        vhost::Chain& chain = batch_[slot];
-        if (!queue_.peek(parts_, chain)) {
-            break;
-        }
-        bool may_go = may_send(chain);
-        std::span<const iovec> frame = chain.readable;
-        if constexpr (gated) {
-            if (may_go) {
-                const auto verdict = gate_->look_at(frame, chain.readable_bytes);
-                if (verdict.kind == SendGate::Verdict::Kind::wait) {
-                    break;
-                }
-                if (verdict.kind == SendGate::Verdict::Kind::drop) {
-                    counters_.drop(verdict.why);
-                    may_go = false;
-                }
-                frame = verdict.parts;
-            }
-        }
-        ++batch_size_;
-        if (may_go) {
-            ring.write_tap(frame, slot);
-            ++frames_sent_;
-            bytes_sent_ += chain.readable_bytes - header_bytes_;
-        }
-    }
-}
-
-bool GuestToWire::may_send(const vhost::Chain& chain) noexcept {
+inline bool GuestToWire::may_send(const vhost::Chain& chain) noexcept {
     if (fate_ == Fate::discard) {
         counters_.drop(Drop::disabled);
         return false;
@@ -91,6 +57,39 @@ bool GuestToWire::may_send(const vhost::Chain& chain) noexcept {
     return true;
 }
 
+template <bool gated> void GuestToWire::take(Ring& ring) noexcept {
+    const std::span available = std::span(batch_).first(queue_.peek(parts_, batch_));
+    uint16_t slot = 0;
+    uint64_t frames = 0;
+    uint64_t bytes = 0;
+    for (const vhost::Chain& chain : available) {
+        bool may_go = may_send(chain);
+        std::span<const iovec> frame = chain.readable;
+        if constexpr (gated) {
+            if (may_go) {
+                const auto verdict = gate_->look_at(frame, chain.readable_bytes);
+                if (verdict.kind == SendGate::Verdict::Kind::wait) {
+                    break;
+                }
+                if (verdict.kind == SendGate::Verdict::Kind::drop) {
+                    counters_.drop(verdict.why);
+                    may_go = false;
+                }
+                frame = verdict.parts;
+            }
+        }
+        if (may_go) {
+            ring.write_tap(frame, slot);
+            ++frames;
+            bytes += chain.readable_bytes - header_bytes_;
+        }
+        ++slot;
+    }
+    batch_size_ = slot;
+    frames_sent_ = frames;
+    bytes_sent_ = bytes;
+}
+
 // Not tried again: frames behind it in the batch may have gone, and it would overtake them.
 void GuestToWire::refused(uint16_t slot, int32_t result) noexcept {
     const bool busy = result == -EAGAIN || result == -ENOBUFS || result == -ENOMEM;
@@ -100,9 +99,7 @@ void GuestToWire::refused(uint16_t slot, int32_t result) noexcept {
 }
 
 bool GuestToWire::publish() noexcept {
-    for (unsigned slot = 0; slot < batch_size_; ++slot) {
-        queue_.complete(batch_[slot], 0);
-    }
+    queue_.complete_unwritten(std::span(batch_).first(batch_size_));
     counters_.frames.add(frames_sent_);
     counters_.bytes.add(bytes_sent_);
     return queue_.publish();

@@ -4,7 +4,6 @@
 
 #include <poll.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -15,7 +14,6 @@ namespace {
 // Both directions' frames, two calls, two kicks, the tap's poll and the stop, with room to spare.
 constexpr unsigned submission_entries = 4 * frames_per_turn_max;
 constexpr unsigned completion_entries = 8 * frames_per_turn_max;
-constexpr int registered_tap = 0; // Its place among the ring's files.
 
 const char* next_step(int code) {
     switch (code) {
@@ -60,53 +58,6 @@ void Ring::enable() noexcept {
     [[maybe_unused]] const long result =
         syscall(SYS_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
     assert(result == 0);
-}
-
-io_uring_sqe* Ring::next_entry() noexcept {
-    io_uring_sqe* entry = io_uring_get_sqe(&ring_);
-    assert(entry != nullptr);
-    return entry;
-}
-
-void Ring::read_tap(std::span<const iovec> parts, uint16_t slot) noexcept {
-    io_uring_sqe* entry = next_entry();
-    if (parts.size() == 1) {
-        io_uring_prep_read(entry, registered_tap, parts[0].iov_base,
-                           static_cast<unsigned>(parts[0].iov_len), 0);
-    } else {
-        io_uring_prep_readv(entry, registered_tap, parts.data(),
-                            static_cast<unsigned>(parts.size()), 0);
-    }
-    entry->rw_flags = RWF_NOWAIT;
-    entry->flags = IOSQE_FIXED_FILE;
-    entry->user_data = Tag::pack(TagKind::tap_read, slot);
-}
-
-void Ring::read_tap_whole(std::span<std::byte> place, uint16_t slot) noexcept {
-    io_uring_sqe* entry = next_entry();
-    const auto bytes = static_cast<unsigned>(place.size());
-    if (memory_registered_) {
-        io_uring_prep_read_fixed(entry, registered_tap, place.data(), bytes, 0, 0);
-    } else {
-        io_uring_prep_read(entry, registered_tap, place.data(), bytes, 0);
-    }
-    entry->rw_flags = RWF_NOWAIT;
-    entry->flags = IOSQE_FIXED_FILE;
-    entry->user_data = Tag::pack(TagKind::tap_read, slot);
-}
-
-void Ring::write_tap(std::span<const iovec> parts, uint16_t slot) noexcept {
-    io_uring_sqe* entry = next_entry();
-    if (parts.size() == 1) {
-        io_uring_prep_write(entry, registered_tap, parts[0].iov_base,
-                            static_cast<unsigned>(parts[0].iov_len), 0);
-    } else {
-        io_uring_prep_writev(entry, registered_tap, parts.data(),
-                             static_cast<unsigned>(parts.size()), 0);
-    }
-    entry->rw_flags = RWF_NOWAIT;
-    entry->flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
-    entry->user_data = Tag::pack(TagKind::tap_write, slot);
 }
 
 void Ring::poll_tap() noexcept {

@@ -8,9 +8,12 @@
 #include "iouring/tag.h"
 
 #include <liburing.h>
+#include <sys/uio.h>
 
 #include <cassert>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,11 +35,19 @@ public:
     void enable() noexcept;
 
     // parts stay valid until submit() returns.
-    void read_tap(std::span<const iovec> parts, uint16_t slot) noexcept;
-    void read_tap_whole(std::span<std::byte> place, uint16_t slot) noexcept; // Within memory.
-    void write_tap(std::span<const iovec> parts, uint16_t slot) noexcept; // Completes if it fails.
-    void poll_tap() noexcept;                                             // Completes once.
-    void poll(int fd, TagKind kind, uint16_t slot = 0) noexcept;          // Completes each time.
+    void read_tap(std::span<const iovec> parts, uint16_t slot) noexcept {
+        move(parts, IORING_OP_READ, IORING_OP_READV, 0, Tag::pack(TagKind::tap_read, slot));
+    }
+    void read_tap_whole(std::span<std::byte> place, uint16_t slot) noexcept { // Within memory.
+        move(place.data(), place.size(), memory_registered_ ? IORING_OP_READ_FIXED : IORING_OP_READ,
+             0, Tag::pack(TagKind::tap_read, slot));
+    }
+    void write_tap(std::span<const iovec> parts, uint16_t slot) noexcept { // Completes if it fails.
+        move(parts, IORING_OP_WRITE, IORING_OP_WRITEV, IOSQE_CQE_SKIP_SUCCESS,
+             Tag::pack(TagKind::tap_write, slot));
+    }
+    void poll_tap() noexcept;                                    // Completes once.
+    void poll(int fd, TagKind kind, uint16_t slot = 0) noexcept; // Completes each time.
     void signal(int eventfd, TagKind kind, uint16_t slot = 0) noexcept;
 
     void submit() noexcept;
@@ -58,7 +69,31 @@ public:
 
 private:
     Ring() = default;
-    io_uring_sqe* next_entry() noexcept;
+
+    // As io_uring_get_sqe() does it, which asks each time what kind of ring this is.
+    io_uring_sqe* next_entry() noexcept {
+        io_uring_sq& queue = ring_.sq;
+        assert(queue.sqe_tail - *queue.khead < queue.ring_entries);
+        return &queue.sqes[queue.sqe_tail++ & queue.ring_mask];
+    }
+    void move(std::span<const iovec> parts, io_uring_op of_one, io_uring_op of_many, unsigned flags,
+              uint64_t tag) noexcept {
+        if (parts.size() == 1) {
+            move(parts[0].iov_base, parts[0].iov_len, of_one, flags, tag);
+        } else {
+            move(parts.data(), parts.size(), of_many, flags, tag);
+        }
+    }
+    void move(const void* place, size_t length, io_uring_op operation, unsigned flags,
+              uint64_t tag) noexcept {
+        io_uring_sqe* entry = next_entry();
+        io_uring_prep_rw(operation, entry, registered_tap, place, static_cast<unsigned>(length), 0);
+        entry->rw_flags = RWF_NOWAIT;
+        entry->flags = static_cast<uint8_t>(IOSQE_FIXED_FILE | flags);
+        entry->user_data = tag;
+    }
+
+    static constexpr int registered_tap = 0; // Its place among the ring's files.
 
     io_uring ring_{};
     bool memory_registered_ = false; // Saves its translation at each read.

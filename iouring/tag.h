@@ -1,7 +1,6 @@
 // What a completion belongs to: travels through the kernel as user_data.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
 namespace tapline {
@@ -18,16 +17,15 @@ enum class TagKind : uint8_t {
 
 struct Tag {
     TagKind kind;
-    uint8_t padding;
     uint16_t slot;
-    uint32_t reserved;
 
     static uint64_t pack(TagKind kind, uint16_t slot = 0) {
-        return std::bit_cast<uint64_t>(
-            Tag{.kind = kind, .padding = 0, .slot = slot, .reserved = 0});
+        return uint64_t{slot} << 8 | static_cast<uint64_t>(kind);
     }
-    static Tag unpack(uint64_t user_data) { return std::bit_cast<Tag>(user_data); }
+    static Tag unpack(uint64_t user_data) {
+        return {.kind = static_cast<TagKind>(user_data & 0xff),
+                .slot = static_cast<uint16_t>(user_data >> 8)};
+    }
 };
-static_assert(sizeof(Tag) == sizeof(uint64_t));
 
 } // namespace tapline

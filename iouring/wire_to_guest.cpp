@@ -98,22 +98,24 @@ void WireToGuest::charge_reads() noexcept {
 
 // Adds the ring's next chain to chains_. One that can hold no frame goes back empty, in its turn.
 bool WireToGuest::look_at_next_chain() noexcept {
-    vhost::Chain chain;
     while (!blocked_ && put_back_ < frames_per_turn_max && parts_.room() > vhost::chain_parts_max) {
         const size_t parts_before = parts_.size();
+        vhost::Chain& chain = chains_.emplace_back();
         if (!queue_.peek(parts_, chain)) {
+            chains_.pop_back();
             return false;
         }
         if (chain.readable.empty() && chain.writable.size() < read_parts_max &&
             chain.writable_bytes >= format_.header_bytes) {
-            chains_.push_back(chain);
             return true;
         }
+        const vhost::Chain bad = chain;
+        chains_.pop_back();
         parts_.shrink(parts_before);
         blocked_ = chains_done_ < chains_.size();
         if (!blocked_) {
             counters_.drop(Drop::no_room_for_header);
-            queue_.complete(chain, 0);
+            queue_.complete(bad, 0);
             ++put_back_;
         }
     }

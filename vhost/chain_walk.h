@@ -5,54 +5,73 @@
 
 namespace tapline::vhost {
 
+// What most chains are: one buffer, in the region where the last one ended. False: it lies
+// elsewhere and has to be followed.
+inline bool take_single(const GuestMemory::Window& last, uint64_t address, uint32_t length,
+                        bool writable, IovecList& parts, Chain& chain) noexcept {
+    std::byte* const host = last.at(address, length);
+    if (host == nullptr || length == 0) {
+        return false;
+    }
+    iovec* const part = parts.add(host, length);
+    chain.slots = 1;
+    chain.readable = {part, size_t{!writable}};
+    chain.writable = {part, size_t{writable}};
+    chain.readable_bytes = writable ? 0 : length;
+    chain.writable_bytes = writable ? length : 0;
+    return true;
+}
+
 class ChainWalk {
 public:
-    ChainWalk(const GuestMemory& memory, IovecList& parts) noexcept
-        : memory_(memory), parts_(parts), begin_(parts.size()) {
+    ChainWalk(const GuestMemory& memory, GuestMemory::Window& last, IovecList& parts) noexcept
+        : memory_(memory), last_(last), parts_(parts), begin_(parts.end()) {
         parts_.begin_run();
     }
 
     // Adds one buffer. Other than `none`: the ring is broken.
     RingFault append(uint64_t address, uint32_t length, bool writable) noexcept {
-        if (writable && !in_writable_) {
-            in_writable_ = true;
-            readable_parts_ = parts_.size() - begin_;
-            parts_.begin_run();
-        } else if (!writable && in_writable_) {
-            return RingFault::readable_after_writable;
+        if (writable) {
+            if (writable_begin_ == nullptr) {
+                writable_begin_ = parts_.end();
+                parts_.begin_run();
+            }
+            writable_bytes_ += length;
+        } else {
+            if (writable_begin_ != nullptr) {
+                return RingFault::readable_after_writable;
+            }
+            readable_bytes_ += length;
         }
-        if (!memory_.append(address, length, parts_)) {
+        if (!memory_.append(address, length, parts_, last_)) {
             return parts_.room() == 0 ? RingFault::chain_too_long
                                       : RingFault::descriptor_outside_memory;
         }
-        if (parts_.size() - begin_ > chain_parts_max) {
-            return RingFault::chain_too_long;
-        }
-        (writable ? writable_bytes_ : readable_bytes_) += length;
-        return RingFault::none;
+        return parts_.end() - begin_ > static_cast<ptrdiff_t>(chain_parts_max)
+                   ? RingFault::chain_too_long
+                   : RingFault::none;
     }
 
-    void finish(uint16_t id, uint16_t slots, Chain& chain) noexcept {
-        const std::span<iovec> all = parts_.from(begin_);
-        const size_t split = in_writable_ ? readable_parts_ : all.size();
-        chain = {.id = id,
-                 .slots = slots,
-                 .readable = all.first(split),
-                 .writable = all.subspan(split),
-                 .readable_bytes = readable_bytes_,
-                 .writable_bytes = writable_bytes_};
+    void finish(uint16_t slots, Chain& chain) noexcept {
+        iovec* const end = parts_.end();
+        iovec* const split = writable_begin_ != nullptr ? writable_begin_ : end;
+        chain.slots = slots;
+        chain.readable = {begin_, split};
+        chain.writable = {split, end};
+        chain.readable_bytes = readable_bytes_;
+        chain.writable_bytes = writable_bytes_;
     }
 
-    void undo() noexcept { parts_.shrink(begin_); }
+    void undo() noexcept { parts_.shrink_to(begin_); }
 
 private:
     const GuestMemory& memory_;
+    GuestMemory::Window& last_;
     IovecList& parts_;
-    const size_t begin_; // Of this chain in parts_.
-    size_t readable_parts_ = 0;
+    iovec* const begin_; // Of this chain in parts_.
+    iovec* writable_begin_ = nullptr;
     size_t readable_bytes_ = 0;
     size_t writable_bytes_ = 0;
-    bool in_writable_ = false;
 };
 
 } // namespace tapline::vhost

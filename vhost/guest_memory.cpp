@@ -94,15 +94,17 @@ const GuestMemory::Region* GuestMemory::region_of(uint64_t address) const noexce
     return address - found.guest_address < found.size ? &found : nullptr;
 }
 
-bool GuestMemory::append(uint64_t address, uint32_t length, IovecList& list) const noexcept {
+bool GuestMemory::append(uint64_t address, uint32_t length, IovecList& list,
+                         Window& last) const noexcept {
     while (length > 0) { // At most once a region: each turn ends one or leaves.
         const Region* holder = region_of(address);
         if (holder == nullptr) {
             return false;
         }
-        const uint64_t offset = address - holder->guest_address;
-        const auto part = static_cast<uint32_t>(std::min<uint64_t>(length, holder->size - offset));
-        if (!list.append(holder->host + offset, part)) {
+        last = {.address = holder->guest_address, .size = holder->size, .host = holder->host};
+        const uint64_t offset = address - last.address;
+        const auto part = static_cast<uint32_t>(std::min<uint64_t>(length, last.size - offset));
+        if (!list.append(last.host + offset, part)) {
             return false;
         }
         address += part;

@@ -29,9 +29,21 @@ public:
     // where there is none.
     std::shared_ptr<const GuestMemory> without(const MemoryRegion& region) const;
 
+    // Guest physical addresses that follow each other here too.
+    struct Window {
+        uint64_t address = 0;
+        uint64_t size = 0;
+        std::byte* host = nullptr; // Of address.
+
+        std::byte* at(uint64_t wanted, uint64_t length) const noexcept {
+            const uint64_t offset = wanted - address;
+            return offset < size && length <= size - offset ? host + offset : nullptr;
+        }
+    };
+
     // Adds guest physical [address, address + length) to list; false where a byte of it is no
-    // guest memory or the list is full.
-    bool append(uint64_t address, uint32_t length, IovecList& list) const noexcept;
+    // guest memory or the list is full. last becomes the region where it ends.
+    bool append(uint64_t address, uint32_t length, IovecList& list, Window& last) const noexcept;
 
     // What the guest calls a byte that one of these functions led to, and how many of its region
     // begin there.

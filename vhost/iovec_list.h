@@ -11,20 +11,30 @@ namespace tapline::vhost {
 
 class IovecList {
 public:
-    explicit IovecList(size_t capacity) : entries_(capacity) {}
+    explicit IovecList(size_t capacity)
+        : entries_(capacity), end_(entries_.data()), run_(end_), limit_(end_ + capacity) {}
+    IovecList(IovecList&&) = default; // The entries stay where they are.
 
-    void clear() { size_ = 0; }
-    void shrink(size_t size) { size_ = size; }
-    size_t size() const { return size_; }
-    size_t room() const { return entries_.size() - size_; }
-    std::span<iovec> from(size_t begin) { return {entries_.data() + begin, size_ - begin}; }
+    void clear() { end_ = entries_.data(); }
+    void shrink(size_t size) { end_ = entries_.data() + size; }
+    void shrink_to(iovec* end) { end_ = end; }
+    size_t size() const { return static_cast<size_t>(end_ - entries_.data()); }
+    size_t room() const { return static_cast<size_t>(limit_ - end_); }
+    std::span<iovec> from(size_t begin) { return {entries_.data() + begin, end_}; }
+    iovec* end() { return end_; }
 
     // Entries added from here on are never merged with earlier ones.
-    void begin_run() { run_ = size_; }
+    void begin_run() { run_ = end_; }
+
+    // An entry of its own. Needs room.
+    iovec* add(void* base, size_t length) noexcept {
+        *end_ = {.iov_base = base, .iov_len = length};
+        return end_++;
+    }
 
     bool append(void* base, size_t length) noexcept {
-        if (size_ > run_) {
-            iovec& last = entries_[size_ - 1];
+        if (end_ > run_) {
+            iovec& last = end_[-1];
             if (static_cast<std::byte*>(last.iov_base) + last.iov_len == base) {
                 last.iov_len += length;
                 return true;
@@ -33,14 +43,15 @@ public:
         if (room() == 0) {
             return false;
         }
-        entries_[size_++] = {.iov_base = base, .iov_len = length};
+        add(base, length);
         return true;
     }
 
 private:
     std::vector<iovec> entries_;
-    size_t size_ = 0;
-    size_t run_ = 0;
+    iovec* end_; // Of those in use.
+    iovec* run_;
+    iovec* const limit_;
 };
 
 } // namespace tapline::vhost

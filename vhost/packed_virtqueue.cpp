@@ -75,52 +75,75 @@ PackedVirtqueue::Position PackedVirtqueue::advanced(Position from, uint16_t slot
 // 2.8.1. Pairs with the driver's write barrier between a chain and the flags of its head.
 bool PackedVirtqueue::is_available(Position at) const noexcept {
     const uint16_t flags = load_index(ring_[at.index].flags, std::memory_order_acquire);
-    return ((flags & available_bit) != 0) == at.wrap && ((flags & used_bit) != 0) != at.wrap;
+    return (flags & (available_bit | used_bit)) == (at.wrap ? available_bit : used_bit);
+}
+
+inline bool PackedVirtqueue::next_chain(IovecList& parts, Chain& chain) noexcept {
+    if (fault_ != RingFault::none || peeked_ == size_ || !is_available(cursor_)) {
+        return false;
+    }
+    const Descriptor head = load(&ring_[cursor_.index]);
+    const uint16_t flags = Le16::from_stored(head.flags);
+    const bool single = (flags & (has_next | is_indirect)) == 0 &&
+                        take_single(last_buffer_, head.address, head.length,
+                                    (flags & is_writable) != 0, parts, chain);
+    if (single) {
+        chain.id = head.id;
+    } else if (!follow(head, parts, chain)) {
+        return false;
+    }
+    cursor_ = advanced(cursor_, chain.slots);
+    peeked_ = static_cast<uint16_t>(peeked_ + chain.slots);
+    return true;
 }
 
 bool PackedVirtqueue::peek(IovecList& parts, Chain& chain) noexcept {
     assert(parts.room() >= chain_parts_max);
-    if (fault_ != RingFault::none || peeked_ == size_ || !is_available(cursor_)) {
-        return false;
+    return next_chain(parts, chain);
+}
+
+size_t PackedVirtqueue::peek(IovecList& parts, std::span<Chain> chains) noexcept {
+    size_t count = 0;
+    while (count < chains.size() && parts.room() >= chain_parts_max &&
+           next_chain(parts, chains[count])) {
+        ++count;
     }
-    ChainWalk walk(*memory_, parts);
+    return count;
+}
+
+bool PackedVirtqueue::follow(Descriptor first, IovecList& parts, Chain& chain) noexcept {
+    ChainWalk walk(*memory_, last_buffer_, parts);
+    Descriptor descriptor = first;
+    Position at = cursor_;
     uint16_t slots = 0;
-    uint16_t id = 0;
-    if (const RingFault fault = follow(walk, slots, id); fault != RingFault::none) {
-        walk.undo();
-        return breaks(fault);
+    while (true) {
+        if (const RingFault fault = append(walk, descriptor); fault != RingFault::none) {
+            walk.undo();
+            return breaks(fault);
+        }
+        ++slots;
+        if ((Le16::from_stored(descriptor.flags) & has_next) == 0) {
+            break;
+        }
+        if (peeked_ + slots == size_) {
+            walk.undo();
+            return breaks(RingFault::chain_too_long);
+        }
+        at = advanced(at, 1);
+        descriptor = load(&ring_[at.index]);
     }
-    walk.finish(id, slots, chain);
-    cursor_ = advanced(cursor_, slots);
-    peeked_ = static_cast<uint16_t>(peeked_ + slots);
+    walk.finish(slots, chain);
+    chain.id = descriptor.id; // 2.8.6: only the last one's counts.
     return true;
 }
 
-RingFault PackedVirtqueue::follow(ChainWalk& walk, uint16_t& slots, uint16_t& id) noexcept {
-    uint16_t flags = 0;
-    Position at = cursor_;
-    do {
-        if (peeked_ + slots == size_) {
-            return RingFault::chain_too_long;
-        }
-        const Descriptor descriptor = load(&ring_[at.index]);
-        flags = Le16::from_stored(descriptor.flags);
-        RingFault fault = RingFault::none;
-        if ((flags & is_indirect) == 0) {
-            fault = walk.append(descriptor.address, descriptor.length, (flags & is_writable) != 0);
-        } else if (indirect_ && (flags & has_next) == 0) {
-            fault = follow_indirect(walk, descriptor);
-        } else {
-            fault = RingFault::indirect_table;
-        }
-        if (fault != RingFault::none) {
-            return fault;
-        }
-        ++slots;
-        id = descriptor.id; // 2.8.6: only the last one's counts.
-        at = advanced(at, 1);
-    } while ((flags & has_next) != 0);
-    return RingFault::none;
+RingFault PackedVirtqueue::append(ChainWalk& walk, const Descriptor& descriptor) noexcept {
+    const uint16_t flags = Le16::from_stored(descriptor.flags);
+    if ((flags & is_indirect) == 0) {
+        return walk.append(descriptor.address, descriptor.length, (flags & is_writable) != 0);
+    }
+    const bool allowed = indirect_ && (flags & has_next) == 0;
+    return allowed ? follow_indirect(walk, descriptor) : RingFault::indirect_table;
 }
 
 // 2.8.7: the entries follow each other, and of their flags only the direction counts.
@@ -172,6 +195,12 @@ void PackedVirtqueue::complete(const Chain& chain, uint32_t written) noexcept {
     unpublished_ = static_cast<uint16_t>(unpublished_ + chain.slots);
     if (log_) {
         log_chain(chain, written);
+    }
+}
+
+void PackedVirtqueue::complete_unwritten(std::span<const Chain> chains) noexcept {
+    for (const Chain& chain : chains) {
+        complete(chain, 0);
     }
 }
 

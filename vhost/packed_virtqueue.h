@@ -15,8 +15,10 @@ public:
                     uint64_t features);
 
     bool peek(IovecList& parts, Chain& chain) noexcept override;
+    size_t peek(IovecList& parts, std::span<Chain> chains) noexcept override;
     void rewind() noexcept override;
     void complete(const Chain& chain, uint32_t written) noexcept override;
+    void complete_unwritten(std::span<const Chain> chains) noexcept override;
     bool publish() noexcept override;
     bool enable_kicks() noexcept override;
     void disable_kicks() noexcept override;
@@ -43,7 +45,9 @@ private:
 
     Position advanced(Position from, uint16_t slots) const noexcept;
     bool is_available(Position at) const noexcept;
-    RingFault follow(ChainWalk& walk, uint16_t& slots, uint16_t& id) noexcept;
+    bool next_chain(IovecList& parts, Chain& chain) noexcept;
+    bool follow(Descriptor first, IovecList& parts, Chain& chain) noexcept;
+    RingFault append(ChainWalk& walk, const Descriptor& descriptor) noexcept;
     RingFault follow_indirect(ChainWalk& walk, const Descriptor& descriptor) noexcept;
 
     Descriptor* ring_;

@@ -62,8 +62,7 @@ SplitVirtqueue::SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMe
                          .bytes = sizeof(Index) + sizeof(UsedElement) * size_ + event_bytes};
 }
 
-bool SplitVirtqueue::peek(IovecList& parts, Chain& chain) noexcept {
-    assert(parts.room() >= chain_parts_max);
+inline bool SplitVirtqueue::next_chain(IovecList& parts, Chain& chain) noexcept {
     if (fault_ != RingFault::none || (cursor_ == seen_available_ && !look_for_more())) {
         return false;
     }
@@ -71,15 +70,31 @@ bool SplitVirtqueue::peek(IovecList& parts, Chain& chain) noexcept {
     if (head >= size_) {
         return breaks(RingFault::head_out_of_range);
     }
-    ChainWalk walk(*memory_, parts);
-    if (const RingFault fault = follow(walk, {descriptors_, size_, false}, head);
-        fault != RingFault::none) {
-        walk.undo();
-        return breaks(fault);
+    const Descriptor descriptor = load(&descriptors_[head]);
+    const uint16_t flags = descriptor.flags;
+    const bool single = (flags & (descriptor_has_next | descriptor_is_indirect)) == 0 &&
+                        take_single(last_buffer_, descriptor.address, descriptor.length,
+                                    (flags & descriptor_is_writable) != 0, parts, chain);
+    if (!single && !follow(descriptor, parts, chain)) {
+        return false;
     }
-    walk.finish(head, 1, chain);
+    chain.id = head;
     ++cursor_;
     return true;
+}
+
+bool SplitVirtqueue::peek(IovecList& parts, Chain& chain) noexcept {
+    assert(parts.room() >= chain_parts_max);
+    return next_chain(parts, chain);
+}
+
+size_t SplitVirtqueue::peek(IovecList& parts, std::span<Chain> chains) noexcept {
+    size_t count = 0;
+    while (count < chains.size() && parts.room() >= chain_parts_max &&
+           next_chain(parts, chains[count])) {
+        ++count;
+    }
+    return count;
 }
 
 bool SplitVirtqueue::look_for_more() noexcept {
@@ -91,10 +106,20 @@ bool SplitVirtqueue::look_for_more() noexcept {
     return seen_available_ != cursor_;
 }
 
-RingFault SplitVirtqueue::follow(ChainWalk& walk, const Table& table, uint16_t first) noexcept {
-    uint16_t index = first;
+bool SplitVirtqueue::follow(Descriptor first, IovecList& parts, Chain& chain) noexcept {
+    ChainWalk walk(*memory_, last_buffer_, parts);
+    if (const RingFault fault = follow(walk, {descriptors_, size_, false}, first);
+        fault != RingFault::none) {
+        walk.undo();
+        return breaks(fault);
+    }
+    walk.finish(1, chain);
+    return true;
+}
+
+RingFault SplitVirtqueue::follow(ChainWalk& walk, const Table& table, Descriptor first) noexcept {
+    Descriptor descriptor = first;
     for (uint32_t steps = 0; steps < table.count; ++steps) {
-        const Descriptor descriptor = load(&table.entries[index]);
         const uint16_t flags = descriptor.flags;
         if ((flags & descriptor_is_indirect) != 0) {
             // 2.7.5.3.1: at the end of a chain in the ring's own table, never within another.
@@ -109,10 +134,11 @@ RingFault SplitVirtqueue::follow(ChainWalk& walk, const Table& table, uint16_t f
         if ((flags & descriptor_has_next) == 0) {
             return RingFault::none;
         }
-        index = descriptor.next;
-        if (index >= table.count) {
+        const uint16_t next = descriptor.next;
+        if (next >= table.count) {
             return RingFault::next_out_of_range;
         }
+        descriptor = load(&table.entries[next]);
     }
     return RingFault::chain_too_long; // As many steps as entries: it runs in a circle.
 }
@@ -123,9 +149,10 @@ RingFault SplitVirtqueue::follow_indirect(ChainWalk& walk, const Descriptor& des
     if (table == nullptr || bytes == 0 || bytes % sizeof(Descriptor) != 0) {
         return RingFault::indirect_table;
     }
-    const auto entries =
+    const auto* entries = reinterpret_cast<const Descriptor*>(table);
+    const auto count =
         static_cast<uint32_t>(std::min<size_t>(bytes / sizeof(Descriptor), indirect_entries_max));
-    return follow(walk, {reinterpret_cast<const Descriptor*>(table), entries, true}, 0);
+    return follow(walk, {entries, count, true}, load(entries));
 }
 
 void SplitVirtqueue::complete(const Chain& chain, uint32_t written) noexcept {
@@ -134,6 +161,12 @@ void SplitVirtqueue::complete(const Chain& chain, uint32_t written) noexcept {
     ++next_available_;
     if (log_) {
         log_chain(chain, written);
+    }
+}
+
+void SplitVirtqueue::complete_unwritten(std::span<const Chain> chains) noexcept {
+    for (const Chain& chain : chains) {
+        complete(chain, 0);
     }
 }
 

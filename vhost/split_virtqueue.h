@@ -14,8 +14,10 @@ public:
                    uint64_t features);
 
     bool peek(IovecList& parts, Chain& chain) noexcept override;
+    size_t peek(IovecList& parts, std::span<Chain> chains) noexcept override;
     void rewind() noexcept override { cursor_ = next_available_; }
     void complete(const Chain& chain, uint32_t written) noexcept override;
+    void complete_unwritten(std::span<const Chain> chains) noexcept override;
     bool publish() noexcept override;
     bool enable_kicks() noexcept override;
     void disable_kicks() noexcept override;
@@ -43,7 +45,9 @@ private:
         uint32_t count;
         bool indirect; // Not the ring's own; yet it may lie at the same place.
     };
-    RingFault follow(ChainWalk& walk, const Table& table, uint16_t first) noexcept;
+    bool next_chain(IovecList& parts, Chain& chain) noexcept;
+    bool follow(Descriptor first, IovecList& parts, Chain& chain) noexcept;
+    RingFault follow(ChainWalk& walk, const Table& table, Descriptor first) noexcept;
     RingFault follow_indirect(ChainWalk& walk, const Descriptor& descriptor) noexcept;
 
     const uint16_t mask_;

@@ -33,7 +33,7 @@ enum class RingFault : uint8_t {
 constexpr size_t ring_fault_count = static_cast<size_t>(RingFault::readable_after_writable) + 1;
 const char* to_text(RingFault fault);
 
-struct Chain {
+struct alignas(64) Chain {     // A cache line.
     uint16_t id;               // What the driver knows it by.
     uint16_t slots;            // Places it takes in the ring.
     std::span<iovec> readable; // What the driver sends; valid until the list is cleared.
@@ -58,12 +58,16 @@ public:
     // The next chain, left in the ring; its parts are added to parts, which need room for
     // chain_parts_max. False: none is available, or the queue is broken.
     virtual bool peek(IovecList& parts, Chain& chain) noexcept = 0;
+    // As many as there are and parts have room for. Returns their number.
+    virtual size_t peek(IovecList& parts, std::span<Chain> chains) noexcept = 0;
     // peek() begins again with the first chain that is not complete.
     virtual void rewind() noexcept = 0;
 
     // Takes the next chain off and gives it back with so many bytes written, unseen by the driver
     // until publish(). Works on what peek() returned, in its order.
     virtual void complete(const Chain& chain, uint32_t written) noexcept = 0;
+    // The same for several at once, with nothing written.
+    virtual void complete_unwritten(std::span<const Chain> chains) noexcept = 0;
 
     // Shows the driver all that is complete. True: it wants to be called.
     virtual bool publish() noexcept = 0;
@@ -98,6 +102,7 @@ protected:
     const bool event_index_;
     const bool indirect_;
     RingFault fault_ = RingFault::none;
+    GuestMemory::Window last_buffer_;     // Where it lay.
     std::shared_ptr<const DirtyLog> log_; // Mostly none.
 
     // The parts of the ring that the device writes.

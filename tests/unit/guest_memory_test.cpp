@@ -34,7 +34,7 @@ protected:
     bool append(uint64_t address, uint32_t length) {
         list_.clear();
         list_.begin_run();
-        return memory_->append(address, length, list_);
+        return memory_->append(address, length, list_, last_);
     }
 
     size_t appended_bytes() {
@@ -49,6 +49,7 @@ protected:
     fakes::GuestRam high_{region_bytes, high_begin};
     std::shared_ptr<const GuestMemory> memory_ = map();
     IovecList list_{16};
+    GuestMemory::Window last_;
 };
 
 TEST_F(GuestMemoryTest, GuestAddressLeadsToTheSharedByte) {
@@ -104,6 +105,16 @@ TEST_F(GuestMemoryTest, RangeAcrossNeighboursIsWholeAndInOrder) {
         read.insert(read.end(), bytes, bytes + part.iov_len);
     }
     EXPECT_EQ(read, (std::vector{std::byte{1}, std::byte{2}}));
+}
+
+TEST_F(GuestMemoryTest, RegionOfTheLastBufferIsKnownToItsBounds) {
+    EXPECT_EQ(last_.at(low_begin, 1), nullptr);
+    ASSERT_TRUE(append(high_begin - 1, 2));
+    EXPECT_EQ(last_.at(high_begin, region_bytes), memory_->at_guest_address(high_begin, 1));
+    EXPECT_EQ(last_.at(high_begin, region_bytes + 1), nullptr);
+    EXPECT_EQ(last_.at(high_begin + 1, ~uint64_t{0}), nullptr);
+    EXPECT_EQ(last_.at(high_begin - 1, 1), nullptr);
+    EXPECT_EQ(last_.at(high_end, 1), nullptr);
 }
 
 TEST_F(GuestMemoryTest, RangeMayEndWhereMemoryEnds) {
@@ -171,8 +182,8 @@ TEST_F(GuestMemoryTest, EmptyRangeIsNoPart) {
 
 TEST_F(GuestMemoryTest, FullListTakesNoMore) {
     IovecList one(1);
-    EXPECT_TRUE(memory_->append(low_begin, 1, one));
-    EXPECT_FALSE(memory_->append(low_begin + 8, 1, one));
+    EXPECT_TRUE(memory_->append(low_begin, 1, one, last_));
+    EXPECT_FALSE(memory_->append(low_begin + 8, 1, one, last_));
     EXPECT_EQ(one.size(), 1u);
 }
 
@@ -200,7 +211,8 @@ TEST(GuestMemory, RegionMayEndAtTheTopOfTheAddressSpace) {
     EXPECT_NE(memory->at_guest_address(~uint64_t{0} - 1, 1), nullptr);
     EXPECT_EQ(memory->at_guest_address(~uint64_t{0}, 1), nullptr);
     IovecList list(4);
-    EXPECT_FALSE(memory->append(~uint64_t{0} - 1, 100, list));
+    GuestMemory::Window last;
+    EXPECT_FALSE(memory->append(~uint64_t{0} - 1, 100, list, last));
 }
 
 TEST_F(GuestMemoryTest, RevokedMemoryReadsAsZerosAndCanBeWritten) {

@@ -12,8 +12,8 @@ namespace tapline {
 
 template <typename Clock = std::chrono::steady_clock> class Spin {
 public:
-    // Longer than a request and its answer take, far shorter than a time slice.
-    static constexpr typename Clock::duration longest = std::chrono::microseconds{50};
+    // Longer than a request and its answer take; what a sleep and its end cost, once or twice.
+    static constexpr typename Clock::duration longest = std::chrono::microseconds{20};
 
     // What a turn did. What it was tells when more will come: a guest that was given a request
     // answers soon, one that has sent its answer may hear nothing for long.
@@ -37,7 +37,7 @@ public:
     }
 
 private:
-    static constexpr typename Clock::duration shortest = std::chrono::microseconds{5};
+    static constexpr typename Clock::duration shortest = std::chrono::microseconds{4};
 
     // Work that came soon is worth looking for; each that did not halves the time, down to none.
     void learn(typename Clock::duration gap) noexcept {

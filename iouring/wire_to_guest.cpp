@@ -53,9 +53,9 @@ unsigned WireToGuest::offer(Ring& ring) noexcept {
     if (large_) {
         offer_chains(ring, count);
     } else {
-        while (read_count_ < count && look_at_next_chain()) {
+        look_at_chains(count);
+        for (; read_count_ < std::min<size_t>(count, chains_.size()); ++read_count_) {
             ring.read_tap_whole(held_.slot(read_count_), read_count_);
-            ++read_count_;
         }
     }
     return read_count_ + put_back_;
@@ -96,6 +96,23 @@ void WireToGuest::charge_reads() noexcept {
     limit_->charge(all, RateLimit::now());
 }
 
+bool WireToGuest::holds_frames(const vhost::Chain& chain) const noexcept {
+    return chain.readable.empty() && chain.writable.size() < read_parts_max &&
+           chain.writable_bytes >= format_.header_bytes;
+}
+
+// The ring's next chains, as many as there are up to count. Mostly they are all good.
+void WireToGuest::look_at_chains(size_t count) noexcept {
+    chains_.resize(count);
+    chains_.resize(queue_.peek(parts_, chains_));
+    if (std::ranges::all_of(chains_,
+                            [this](const vhost::Chain& each) { return holds_frames(each); })) {
+        return;
+    }
+    begin_turn();
+    while (chains_.size() < count && look_at_next_chain()) {}
+}
+
 // Adds the ring's next chain to chains_. One that can hold no frame goes back empty, in its turn.
 bool WireToGuest::look_at_next_chain() noexcept {
     while (!blocked_ && put_back_ < frames_per_turn_max && parts_.room() > vhost::chain_parts_max) {
@@ -105,8 +122,7 @@ bool WireToGuest::look_at_next_chain() noexcept {
             chains_.pop_back();
             return false;
         }
-        if (chain.readable.empty() && chain.writable.size() < read_parts_max &&
-            chain.writable_bytes >= format_.header_bytes) {
+        if (holds_frames(chain)) {
             return true;
         }
         const vhost::Chain bad = chain;
@@ -181,7 +197,8 @@ void WireToGuest::completed(uint16_t slot, int32_t result) noexcept {
 }
 
 bool WireToGuest::publish() noexcept {
-    gave_frames_ = false;
+    frames_given_ = 0;
+    bytes_given_ = 0;
     tap_is_empty_ = false;
     if (read_count_ > 0) {
         if (limit_ != nullptr) {
@@ -189,7 +206,7 @@ bool WireToGuest::publish() noexcept {
         }
         misplaced_ = false;
         for (uint16_t slot = 0; slot < read_count_; ++slot) {
-            large_ ? place(slot) : hold(slot);
+            large_ ? place(slot) : copy(slot);
         }
         learn();
         read_count_ = 0;
@@ -199,13 +216,42 @@ bool WireToGuest::publish() noexcept {
     while (!held_.empty() && place_held()) {
         held_.pop();
     }
+    counters_.frames.add(frames_given_);
+    counters_.bytes.add(bytes_given_);
     return queue_.publish();
 }
 
-void WireToGuest::hold(uint16_t slot) noexcept {
-    if (is_frame(results_[slot], frame_bytes_max)) {
-        held_.push({.slot = slot, .bytes = static_cast<size_t>(results_[slot])});
+// A small frame: from its slot to the next chain. One that has to wait, or needs more chains than
+// one, is held.
+void WireToGuest::copy(uint16_t slot) noexcept {
+    if (!is_frame(results_[slot], frame_bytes_max)) {
+        return;
     }
+    const auto bytes = static_cast<size_t>(results_[slot]);
+    const bool next = held_.empty() && chains_done_ < chains_.size();
+    if (!next || bytes > chains_[chains_done_].writable_bytes) {
+        held_.push({.slot = slot, .bytes = bytes});
+        return;
+    }
+    const vhost::Chain& chain = chains_[chains_done_++];
+    const std::span<std::byte> frame = held_.slot(slot).first(bytes);
+    set_num_buffers(frame, 1);
+    copy_to_parts(frame, chain.writable);
+    queue_.complete(chain, static_cast<uint32_t>(bytes));
+    count(bytes);
+}
+
+// virtio 1.2, 5.1.6.4. The kernel leaves the field alone or zeroes it, by version.
+void WireToGuest::set_num_buffers(std::span<std::byte> frame, size_t count) const noexcept {
+    if (format_.header_bytes == header_with_num_buffers) {
+        const Le16 num_buffers = static_cast<uint16_t>(count);
+        std::memcpy(frame.data() + num_buffers_offset, &num_buffers, sizeof num_buffers);
+    }
+}
+
+void WireToGuest::count(size_t bytes) noexcept {
+    ++frames_given_;
+    bytes_given_ += bytes - format_.header_bytes;
 }
 
 // A frame that came to its chains, if those are the next ones and hold it.
@@ -266,11 +312,8 @@ bool WireToGuest::place_held() noexcept {
 
 // The group's chains hold the frame.
 void WireToGuest::give(const Group& group, size_t bytes) noexcept {
-    gave_frames_ = true;
-    counters_.frames.add(1);
-    counters_.bytes.add(bytes - format_.header_bytes);
+    count(bytes);
     if (format_.header_bytes == header_with_num_buffers) {
-        // virtio 1.2, 5.1.6.4. The kernel leaves the field alone or zeroes it, by version.
         const Le16 num_buffers = static_cast<uint16_t>(group.count);
         copy_to_parts(std::as_bytes(std::span(&num_buffers, 1)), chains_[group.first].writable,
                       num_buffers_offset);

@@ -42,7 +42,7 @@ public:
     bool publish() noexcept;
 
     // The last turn gave the guest one frame at least.
-    bool gave_frames() const { return gave_frames_; }
+    bool gave_frames() const { return frames_given_ > 0; }
     // A read of the last turn found no frame: the tap queue is empty.
     bool tap_is_empty() const { return tap_is_empty_; }
     // A frame waits for the guest to make more chains available.
@@ -66,12 +66,16 @@ private:
     void begin_turn() noexcept;
     bool limit_reads() noexcept;
     void charge_reads() noexcept;
+    bool holds_frames(const vhost::Chain& chain) const noexcept;
+    void look_at_chains(size_t count) noexcept;
     bool look_at_next_chain() noexcept;
     Group gather(size_t first, size_t bytes, size_t parts_max = SIZE_MAX) noexcept;
     std::span<const vhost::Chain> chains_of(const Group& group) const noexcept;
     void offer_chains(Ring& ring, unsigned count) noexcept;
     void queue_read(Ring& ring, const Group& group) noexcept;
-    void hold(uint16_t slot) noexcept;
+    void copy(uint16_t slot) noexcept;
+    void set_num_buffers(std::span<std::byte> frame, size_t count) const noexcept;
+    void count(size_t bytes) noexcept;
     void place(uint16_t slot) noexcept;
     bool place_held() noexcept;
     void give(const Group& group, size_t bytes) noexcept;
@@ -97,7 +101,8 @@ private:
     unsigned reads_allowed_ = reads_per_turn_max; // By the limit.
     std::optional<RateLimit::Time> wait_;
 
-    bool gave_frames_ = false;
+    uint64_t frames_given_ = 0; // In this turn.
+    uint64_t bytes_given_ = 0;
     bool tap_is_empty_ = false;
     uint16_t reads_wanted_ = 1;   // As many as recent turns filled.
     size_t expected_bytes_ = 0;   // As long as recent frames were.

@@ -48,7 +48,8 @@ private:
 
 struct DirectionCounters {
     Counter frames;
-    Counter bytes; // Of Ethernet, without virtio headers.
+    Counter bytes;          // Of Ethernet, without virtio headers.
+    Counter express_frames; // Of those, what took the express lane.
     std::array<Counter, drop_count> drops;
     std::array<Counter, vhost::ring_fault_count> faults;
 

@@ -17,12 +17,14 @@ constexpr size_t parts_max = 2 * vhost::chain_parts_max;
 } // namespace
 
 GuestToWire::GuestToWire(vhost::Virtqueue& queue, size_t header_bytes, Fate fate,
-                         DirectionCounters& counters, std::unique_ptr<SendGate> gate)
+                         DirectionCounters& counters, std::unique_ptr<SendGate> gate,
+                         ExpressLane* express)
     : queue_(queue),
       counters_(counters),
       header_bytes_(header_bytes),
       fate_(fate),
       gate_(std::move(gate)),
+      express_(express),
       parts_(parts_max) {}
 
 unsigned GuestToWire::collect(Ring& ring) noexcept {
@@ -57,11 +59,23 @@ inline bool GuestToWire::may_send(const vhost::Chain& chain) noexcept {
     return true;
 }
 
+// All before this slot are in the lane. What it does not send is written.
+void GuestToWire::send_express(Ring& ring, unsigned end) noexcept {
+    const unsigned sent = express_->send();
+    counters_.express_frames.add(sent);
+    for (unsigned slot = sent; slot < end; ++slot) {
+        ring.write_tap(express_frames_[slot], static_cast<uint16_t>(slot));
+    }
+}
+
 template <bool gated> void GuestToWire::take(Ring& ring) noexcept {
     const std::span available = std::span(batch_).first(queue_.peek(parts_, batch_));
     uint16_t slot = 0;
     uint64_t frames = 0;
     uint64_t bytes = 0;
+    // The lane takes the first frames of a turn, up to one that is none for it: from there on all
+    // are written, as changing back would need a system call to keep them in order.
+    bool express = express_ != nullptr;
     for (const vhost::Chain& chain : available) {
         bool may_go = may_send(chain);
         std::span<const iovec> frame = chain.readable;
@@ -79,11 +93,24 @@ template <bool gated> void GuestToWire::take(Ring& ring) noexcept {
             }
         }
         if (may_go) {
-            ring.write_tap(frame, slot);
             ++frames;
             bytes += chain.readable_bytes - header_bytes_;
         }
+        if (express) {
+            if (may_go && express_->add(frame, chain.readable_bytes, header_bytes_)) {
+                express_frames_[slot++] = frame;
+                continue;
+            }
+            send_express(ring, slot);
+            express = false;
+        }
+        if (may_go) {
+            ring.write_tap(frame, slot);
+        }
         ++slot;
+    }
+    if (express) {
+        send_express(ring, slot);
     }
     batch_size_ = slot;
     frames_sent_ = frames;

@@ -34,11 +34,13 @@ std::optional<RateLimit::Time> earlier(std::optional<RateLimit::Time> a,
 } // namespace
 
 Loop::Loop(Ring& ring, QueuePair::Plan& plan, HeldFrames& held,
-           std::array<DirectionCounters, direction_count>& counters, const Events& events)
+           std::array<DirectionCounters, direction_count>& counters, ExpressLane* express,
+           const Events& events)
     : ring_(ring), plan_(plan), counters_(counters), events_(events) {
     if (auto* out = lane(Direction::guest_to_wire)) {
         guest_to_wire_.emplace(*out->queue, plan.format.header_bytes, plan.fate,
-                               counters[index_of(Direction::guest_to_wire)], make_gate(plan));
+                               counters[index_of(Direction::guest_to_wire)], make_gate(plan),
+                               express);
     }
     if (auto* in = lane(Direction::wire_to_guest)) {
         wire_to_guest_.emplace(*in->queue, plan.format, held,

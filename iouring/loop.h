@@ -22,9 +22,10 @@ public:
         int attention; // Written when a ring breaks; ours, so it never blocks.
     };
 
-    // plan, held and counters belong to the loop while it lives.
+    // plan, held, counters and express, if there is one, belong to the loop while it lives.
     Loop(Ring& ring, QueuePair::Plan& plan, HeldFrames& held,
-         std::array<DirectionCounters, direction_count>& counters, const Events& events);
+         std::array<DirectionCounters, direction_count>& counters, ExpressLane* express,
+         const Events& events);
 
     void run() noexcept;
 

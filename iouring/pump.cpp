@@ -75,7 +75,8 @@ std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
 
 } // namespace
 
-Pump::Pump(std::vector<TapQueue> taps, const Policy& policy)
+Pump::Pump(std::vector<TapQueue> taps, const Policy& policy,
+           std::vector<std::unique_ptr<ExpressLane>> lanes)
     : attention_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       features_(features_of(taps.front(), taps.size())) {
     if (!attention_) {
@@ -90,9 +91,11 @@ Pump::Pump(std::vector<TapQueue> taps, const Policy& policy)
         }
     }
     (void)Ring::create(taps.front().fd()); // What cannot run shall be said now, not to a guest.
-    for (TapQueue& tap : taps) {
-        auto worker = std::make_unique<QueuePair>(tap.fd(), attention_.get());
-        pairs_.push_back({.tap = std::move(tap), .worker = std::move(worker)});
+    lanes.resize(taps.size());
+    for (size_t number = 0; number < taps.size(); ++number) {
+        auto worker = std::make_unique<QueuePair>(taps[number].fd(), attention_.get(),
+                                                  std::move(lanes[number]));
+        pairs_.push_back({.tap = std::move(taps[number]), .worker = std::move(worker)});
     }
     begin();
 }
@@ -230,12 +233,14 @@ nlohmann::ordered_json Pump::counters() const {
     for (const Direction direction : {Direction::guest_to_wire, Direction::wire_to_guest}) {
         uint64_t frames = 0;
         uint64_t bytes = 0;
+        uint64_t express_frames = 0;
         auto dropped = nlohmann::ordered_json::object();
         auto faults = nlohmann::ordered_json::object();
         for (const Pair& pair : pairs_) {
             const DirectionCounters& counters = pair.worker->counters(direction);
             frames += counters.frames.value();
             bytes += counters.bytes.value();
+            express_frames += counters.express_frames.value();
             add_named(dropped, counters.drops,
                       [](size_t i) { return to_text(static_cast<Drop>(i)); });
             add_named(faults, counters.faults,
@@ -243,6 +248,9 @@ nlohmann::ordered_json Pump::counters() const {
         }
         all[direction_names[static_cast<size_t>(direction)]] = {
             {"frames", frames}, {"bytes", bytes}, {"dropped", dropped}, {"ring_faults", faults}};
+        if (express_frames > 0) {
+            all[direction_names[static_cast<size_t>(direction)]]["express_frames"] = express_frames;
+        }
     }
     return all;
 }

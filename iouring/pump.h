@@ -26,8 +26,10 @@ public:
         std::array<std::optional<RateLimit::Rates>, direction_count> limits; // By Direction.
     };
 
-    // One tap queue a pair. Throws Error where the kernel cannot run a worker.
-    explicit Pump(std::vector<TapQueue> taps, const Policy& policy = {});
+    // One tap queue a pair, and one express lane or none at all. Throws Error where the kernel
+    // cannot run a worker.
+    Pump(std::vector<TapQueue> taps, const Policy& policy,
+         std::vector<std::unique_ptr<ExpressLane>> lanes);
 
     // What the device can do now: its MTU may change while it is there.
     vhost::Session::Offer offer() const;

@@ -53,6 +53,20 @@ std::vector<UniqueFd> inherited_fds(const std::string& text) {
     return fds;
 }
 
+ExpressLaneUse express_lane_use(const std::string& text) {
+    if (text == "off") {
+        return ExpressLaneUse::off;
+    }
+    if (text == "auto") {
+        return ExpressLaneUse::where_possible;
+    }
+    if (text == "on") {
+        return ExpressLaneUse::required;
+    }
+    throw Error(
+        {.operation = fmt::format("read express lane '{}'", text), .cause = "not off, auto or on"});
+}
+
 void exactly_one(std::initializer_list<bool> given, const char* choices) {
     if (std::count(given.begin(), given.end(), true) != 1) {
         throw UsageError(fmt::format("needs exactly one of {}", choices));
@@ -105,6 +119,7 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
     FrontEndText front_end;
     std::optional<std::string> device;
     std::optional<std::string> tap_fds;
+    std::optional<std::string> express_lane;
     bool json_status = false;
     bool print_capabilities = false;
 
@@ -117,6 +132,9 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
     command_line.value("tap-fds", "N[,N...]", "Use these opened tap queues, one a queue pair",
                        tap_fds);
     PolicyOptions policy(command_line);
+    command_line.value("express-lane", "USE",
+                       "Send small frames of the guest in batches: off, auto or on (default: off)",
+                       express_lane);
     command_line.flag("json-status", "Tell events and counters on stdout, one JSON object a line",
                       json_status);
     command_line.flag("print-capabilities", "Print what this backend is, as JSON, and exit",
@@ -126,6 +144,7 @@ PumpOptions parse_pump_options(const std::vector<std::string>& arguments) {
                         .front_end = PumpOptions::ListenAt{},
                         .tap_queues = std::vector<UniqueFd>(),
                         .policy = policy.parse(),
+                        .express_lane = express_lane_use(express_lane.value_or("off")),
                         .json_status = json_status,
                         .print_capabilities = print_capabilities};
     if (print_capabilities) {

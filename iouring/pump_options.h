@@ -14,6 +14,8 @@
 
 namespace tapline {
 
+enum class ExpressLaneUse : uint8_t { off, where_possible, required };
+
 struct PumpOptions {
     struct ListenAt {
         std::string path;
@@ -31,6 +33,7 @@ struct PumpOptions {
     std::variant<ListenAt, ConnectTo, UniqueFd> front_end; // The last is a socket.
     std::variant<InterfaceSpec, ExistingDevice, std::vector<UniqueFd>> tap_queues; // Last: opened.
     Pump::Policy policy;
+    ExpressLaneUse express_lane;
     bool json_status;
     bool print_capabilities; // Then nothing else is set.
 };

@@ -39,8 +39,11 @@ private:
 
 } // namespace
 
-QueuePair::QueuePair(int tap_fd, int attention)
-    : tap_fd_(tap_fd), attention_(attention), stop_event_(make_eventfd()) {}
+QueuePair::QueuePair(int tap_fd, int attention, std::unique_ptr<ExpressLane> express)
+    : tap_fd_(tap_fd),
+      attention_(attention),
+      express_(std::move(express)),
+      stop_event_(make_eventfd()) {}
 
 void QueuePair::start(Plan plan) {
     plan_ = std::move(plan);
@@ -48,7 +51,7 @@ void QueuePair::start(Plan plan) {
     const BlockedSignals blocked;
     try {
         auto loop = std::make_unique<Loop>(
-            *ring_, plan_, held_, counters_,
+            *ring_, plan_, held_, counters_, express_.get(),
             Loop::Events{.stop = stop_event_.get(), .attention = attention_});
         worker_ = std::thread([loop = std::move(loop)] { loop->run(); });
     } catch (const std::system_error& error) {

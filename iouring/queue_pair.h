@@ -36,7 +36,7 @@ public:
     };
 
     // attention: an eventfd the worker writes to when a ring breaks.
-    QueuePair(int tap_fd, int attention);
+    QueuePair(int tap_fd, int attention, std::unique_ptr<ExpressLane> express = nullptr);
     ~QueuePair() { stop(); }
     QueuePair(const QueuePair&) = delete;
     QueuePair& operator=(const QueuePair&) = delete;
@@ -56,6 +56,7 @@ public:
 private:
     const int tap_fd_;
     const int attention_;
+    const std::unique_ptr<ExpressLane> express_; // Null: off.
     UniqueFd stop_event_;
     std::array<DirectionCounters, direction_count> counters_;
     HeldFrames held_;

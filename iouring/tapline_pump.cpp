@@ -15,6 +15,8 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -25,21 +27,23 @@ namespace {
 // The host side of the NIC while the pump runs.
 struct HostSide {
     Netlink netlink = Netlink::open();
-    std::optional<OwnedMacvtap> made; // Deleted when the pump ends.
+    std::optional<OwnedMacvtap> made;    // Deleted when the pump ends.
+    std::optional<MacvtapDevice> device; // None where only its queues were given.
     nlohmann::ordered_json facts = nlohmann::ordered_json::object();
     std::vector<TapQueue> queues;
+    std::vector<std::unique_ptr<ExpressLane>> express_lanes; // One a queue, or none.
 };
 
 void set_up(HostSide& host, const InterfaceSpec& spec) {
     host.made.emplace(create_over_leftovers(host.netlink, spec));
-    const MacvtapDevice& device = host.made->device();
+    const MacvtapDevice& device = host.device.emplace(host.made->device());
     grant_node(device, spec);
     host.queues = open_queues(device, spec.queue_pairs());
     host.facts = to_json(device);
 }
 
 void set_up(HostSide& host, const PumpOptions::ExistingDevice& existing) {
-    const MacvtapDevice device = find_macvtap(host.netlink, existing.name);
+    const MacvtapDevice& device = host.device.emplace(find_macvtap(host.netlink, existing.name));
     host.queues = open_queues(device, existing.queue_pairs);
     host.facts = to_json(device);
 }
@@ -49,6 +53,32 @@ void set_up(HostSide& host, std::vector<UniqueFd>& fds) {
         host.queues.push_back(TapQueue::adopt(std::move(fd)));
     }
     host.facts["device"] = host.queues.front().device_name();
+}
+
+void open_express_lanes(HostSide& host) {
+    if (!host.device) {
+        throw Error({.operation = "open the express lane",
+                     .cause = "tap descriptors do not tell which device they belong to",
+                     .next_step = "use --parent or --device"});
+    }
+    for (size_t i = 0; i < host.queues.size(); ++i) {
+        host.express_lanes.push_back(ExpressLane::open(*host.device));
+    }
+}
+
+void set_up_express_lanes(HostSide& host, ExpressLaneUse use) {
+    if (use != ExpressLaneUse::off) {
+        try {
+            open_express_lanes(host);
+        } catch (const Error& error) {
+            if (use == ExpressLaneUse::required) {
+                throw;
+            }
+            host.express_lanes.clear();
+            host.facts["express_lane_refusal"] = error.what();
+        }
+    }
+    host.facts["express_lane"] = !host.express_lanes.empty();
 }
 
 // A socket that listens, where one listens that is to be found again, or the only connection there
@@ -126,7 +156,8 @@ int run(const std::vector<std::string>& arguments) {
         std::visit([](auto& where) { return open_front_ends(where); }, options.front_end);
     HostSide host;
     std::visit([&](auto& source) { set_up(host, source); }, options.tap_queues);
-    Pump pump(std::move(host.queues), options.policy);
+    set_up_express_lanes(host, options.express_lane);
+    Pump pump(std::move(host.queues), options.policy, std::move(host.express_lanes));
     Status status(options.json_status);
     Server server(loop, pump, status);
 

@@ -45,6 +45,18 @@ TEST(PumpOptions, ClientConnectsOnceOrAgainAndAgain) {
     EXPECT_EQ(front_end({"--reconnect=250"}).reconnect, std::chrono::milliseconds(250));
 }
 
+TEST(PumpOptions, ExpressLaneIsOffAutoOrOn) {
+    const auto use = [](std::vector<std::string> arguments) {
+        arguments.insert(arguments.end(), {"--socket-path=s", "--parent=eth0"});
+        return parse(arguments).express_lane;
+    };
+    EXPECT_EQ(use({}), ExpressLaneUse::off);
+    EXPECT_EQ(use({"--express-lane=off"}), ExpressLaneUse::off);
+    EXPECT_EQ(use({"--express-lane=auto"}), ExpressLaneUse::where_possible);
+    EXPECT_EQ(use({"--express-lane=on"}), ExpressLaneUse::required);
+    EXPECT_THROW(use({"--express-lane=fast"}), Error);
+}
+
 TEST(PumpOptions, DeviceIsUsedWithAsManyQueues) {
     const PumpOptions options =
         parse({"--socket-path=s", "--device", "tl0", "--queues", "2", "--json-status"});

@@ -41,7 +41,6 @@ constexpr size_t slot_bytes = 2048;
 constexpr size_t ring_bytes = slot_count * slot_bytes;
 
 constexpr size_t frame_offset = TPACKET_ALIGN(sizeof(tpacket2_hdr)) + sizeof(HostHeader);
-constexpr size_t frame_bytes_min = ETH_HLEN;
 constexpr size_t frame_bytes_max = slot_bytes - frame_offset;
 // What a guest's header has more than a packet socket's lies on padding while it is copied.
 static_assert(offsetof(tpacket2_hdr, tp_padding) + sizeof(uint16_t) + sizeof(GuestHeader) <=
@@ -154,7 +153,7 @@ ExpressLane::Slot& ExpressLane::slot(unsigned number) const noexcept {
 bool ExpressLane::add(std::span<const iovec> parts, size_t bytes, size_t header_bytes) noexcept {
     const size_t frame_bytes = bytes - header_bytes;
     Slot& into = slot(first_ + added_);
-    if (frame_bytes < frame_bytes_min || frame_bytes > frame_bytes_max || !into.is_free()) {
+    if (frame_bytes > frame_bytes_max || !into.is_free()) {
         return false;
     }
     // Here the guest can no longer change it.

@@ -28,8 +28,8 @@ public:
     ExpressLane(const ExpressLane&) = delete;
     ExpressLane& operator=(const ExpressLane&) = delete;
 
-    // Copies a frame with its virtio header, to go with the next send(). False: it is none for this
-    // lane, or there is no room.
+    // Copies a frame with its virtio header, to go with the next send(). False: it is too long or
+    // to be segmented, or there is no room. Parts hold so many bytes, more than the header has.
     bool add(std::span<const iovec> parts, size_t bytes, size_t header_bytes) noexcept;
     // How many of the frames added since, counted from the first, the kernel has taken as it takes
     // what is written to a tap queue. The lane forgets the others.

@@ -88,6 +88,18 @@ TEST_F(ExpressLane, TakesFramesFromTheShortestOn) {
     EXPECT_EQ(counters.at("express_frames"), counters.at("frames"));
 }
 
+TEST(ExpressLanes, AreThereForEachQueuePair) {
+    PumpLab lab({.arguments = {"--express-lane", "on", "--queues", "2"}});
+    Guest guest =
+        lab.connect({.features = PumpLab::usual | vhost::bits(Feature::mq), .queue_pairs = 2});
+    for (uint32_t number = 0; number < 200; ++number) {
+        const auto pair = static_cast<uint16_t>(number % 2);
+        ASSERT_TRUE(guest.send(with_header(frame_to_wire(number), header_bytes), {}, pair));
+        expect_frames_to_wire(lab.station(), number, 1);
+    }
+    EXPECT_EQ(lab.end().at("guest_to_wire").at("express_frames"), 200);
+}
+
 // A slot is not used again before what it holds is read, and meanwhile the tap takes the frames.
 TEST_F(ExpressLane, NeighbourReadsLaterWhatWasSent) {
     run("ip link add link uplink name tg0 address 52:54:00:00:00:03 txqueuelen 1000 "

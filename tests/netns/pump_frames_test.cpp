@@ -42,6 +42,7 @@ struct GuestKind {
     fakes::DriverRing::Layout layout = fakes::DriverRing::Layout::direct;
     std::vector<size_t> parts = {}; // How the guest cuts what it sends.
     uint16_t ring_size = 256;
+    const char* express_lane = "off";
 };
 
 class PumpFrames : public testing::TestWithParam<GuestKind> {
@@ -52,7 +53,7 @@ protected:
     }
 
     // The wire's MTU lets every size through that this guest is offered unsegmented.
-    PumpLab lab_{{.mtu = 65535}};
+    PumpLab lab_{{.mtu = 65535, .arguments = {"--express-lane", GetParam().express_lane}}};
     Guest guest_ = lab_.connect({.features = GetParam().features,
                                  .ring_size = GetParam().ring_size,
                                  .receive_buffer_bytes = GetParam().receive_buffer_bytes,
@@ -142,6 +143,17 @@ INSTANTIATE_TEST_SUITE_P(
                   .layout = fakes::DriverRing::Layout::indirect,
                   .parts = {PumpLab::header_bytes, 20}},
         GuestKind{.name = "PackedOddSize", .features = packed, .ring_size = 201},
+        GuestKind{.name = "ExpressLane", .features = usual | offloads, .express_lane = "on"},
+        GuestKind{.name = "ExpressLaneLegacy",
+                  .features = 0,
+                  .header = 10,
+                  .receive_buffer_bytes = 66000,
+                  .express_lane = "on"},
+        GuestKind{.name = "ExpressLaneManyParts",
+                  .features = usual,
+                  .parts = {5, 7, 14, 1, 3},
+                  .express_lane = "on"},
+        GuestKind{.name = "ExpressLanePacked", .features = packed, .express_lane = "on"},
         GuestKind{.name = "SmallestRing",
                   .features = plain,
                   .receive_buffer_bytes = 66000,

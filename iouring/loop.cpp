@@ -13,6 +13,9 @@ namespace {
 // How long a frame waits for a guest that has buffers, but too few for it.
 constexpr std::chrono::nanoseconds patience = std::chrono::milliseconds(200);
 
+// How long the end of the loop waits for calls that are under way.
+constexpr std::chrono::nanoseconds last_calls_max = std::chrono::milliseconds(50);
+
 constexpr Direction directions[] = {Direction::wire_to_guest, Direction::guest_to_wire};
 
 constexpr size_t index_of(Direction direction) {
@@ -72,7 +75,8 @@ void Loop::run() noexcept {
                                                  : Spin<>::Work::none);
         looking_ = pays && !send_wait() && !read_wait();
     }
-    ring_.submit(); // The last calls.
+    note_faults(); // Of the last turn.
+    finish_calls();
 }
 
 void Loop::arm() noexcept {
@@ -200,6 +204,22 @@ void Loop::called(Direction direction) noexcept {
     state = Call::idle;
     if (again) {
         call(direction);
+    }
+}
+
+// Where the front end's eventfd may block, a write to it is still under way when submit returns,
+// and would end unwritten with this thread. One that does block keeps nobody from stopping.
+void Loop::finish_calls() noexcept {
+    const auto until = std::chrono::steady_clock::now() + last_calls_max;
+    ring_.submit();
+    reap();
+    while (std::ranges::any_of(calls_, [](Call call) { return call != Call::idle; })) {
+        const auto left = until - std::chrono::steady_clock::now();
+        if (left <= std::chrono::nanoseconds::zero()) {
+            return;
+        }
+        ring_.submit_and_wait(left);
+        reap();
     }
 }
 

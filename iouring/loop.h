@@ -46,6 +46,7 @@ private:
     bool publish() noexcept; // Whether the guest was given frames.
     void call(Direction direction) noexcept;
     void called(Direction direction) noexcept;
+    void finish_calls() noexcept;
     void note_faults() noexcept;
     std::optional<std::chrono::nanoseconds> time_to_hold() noexcept;
     // How long a direction over its rate has to wait.

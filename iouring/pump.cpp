@@ -108,8 +108,17 @@ vhost::Session::Offer Pump::offer() const {
     return offer;
 }
 
+// What the guest may not send the front end may not have sent for it.
 void Pump::announce(const MacAddress& station) {
-    pairs_.front().tap.send(announcement_of(station));
+    const auto frame = announcement_of(station);
+    const auto why = security_ ? security_->refusal({}, frame) : std::nullopt;
+    auto& limit = limits_[static_cast<size_t>(Direction::guest_to_wire)];
+    if (why || (limit && !limit->take({.bytes = frame.size(), .frames = 1}, RateLimit::now()))) {
+        throw Error({.operation = "send the announcement",
+                     .cause = why ? fmt::format("port security drops it: {}", to_text(*why))
+                                  : "it is over the rate limit"});
+    }
+    pairs_.front().tap.send(frame);
 }
 
 void Pump::begin() {

@@ -44,7 +44,7 @@ public:
     // Gives the workers every started ring they do not have. Throws ProtocolError for a ring that
     // cannot start, after all others have.
     void resume(vhost::Session& session);
-    // Tells switches where this station is. Throws Error where the frame cannot be sent.
+    // Tells switches where this station is. Throws Error where the frame cannot or may not be sent.
     void announce(const MacAddress& station);
     // The session is over.
     void end(vhost::Session& session);

@@ -42,10 +42,12 @@ void WireToGuest::begin_turn() noexcept {
 }
 
 unsigned WireToGuest::offer(Ring& ring) noexcept {
-    begin_turn();
-    if (!held_.empty()) { // They came first; publish() places them.
+    // They came first. publish() places them and has looked at every chain there is: to begin anew
+    // here would make those look like news.
+    if (!held_.empty()) {
         return 0;
     }
+    begin_turn();
     if (limit_ != nullptr && !limit_reads()) {
         return 0;
     }
@@ -139,17 +141,12 @@ bool WireToGuest::look_at_next_chain() noexcept {
 }
 
 // Puts together the chains that hold so many bytes, as far as the ring has them.
-WireToGuest::Group WireToGuest::gather(size_t first, size_t bytes, size_t parts_max) noexcept {
+WireToGuest::Group WireToGuest::gather(size_t first, size_t bytes) noexcept {
     const size_t chains_max = format_.mergeable ? queue_.size() : 1;
     Group group{.first = first, .count = 0, .room = 0};
-    size_t parts = 0;
     while (group.room < bytes && group.count < chains_max) {
         const size_t next = first + group.count;
         if (next == chains_.size() && !look_at_next_chain()) {
-            break;
-        }
-        parts += chains_[next].writable.size();
-        if (parts > parts_max) {
             break;
         }
         group.room += chains_[next].writable_bytes;
@@ -166,7 +163,7 @@ std::span<const vhost::Chain> WireToGuest::chains_of(const Group& group) const n
 void WireToGuest::offer_chains(Ring& ring, unsigned count) noexcept {
     bool enough = true;
     for (size_t next = 0; enough && read_count_ < count;) {
-        const Group group = gather(next, expected_bytes_, read_parts_max - 1);
+        const Group group = gather(next, expected_bytes_);
         enough = group.room >= expected_bytes_ || !format_.mergeable;
         if (group.count == 0 || (read_count_ > 0 && !enough)) {
             return;
@@ -176,19 +173,22 @@ void WireToGuest::offer_chains(Ring& ring, unsigned count) noexcept {
     }
 }
 
-// The chains' parts lie side by side in parts_; behind them comes room of ours for a longer frame.
-void WireToGuest::queue_read(Ring& ring, const Group& group) noexcept {
-    const std::span chains = chains_of(group);
-    std::span<const iovec> parts(chains.front().writable.data(),
-                                 std::to_address(chains.back().writable.end()));
+// The last chains looked at: their parts are the end of parts_. Behind them comes room of ours for
+// a longer frame; where that makes too many parts for one read, all of its room is ours.
+void WireToGuest::queue_read(Ring& ring, Group group) noexcept {
+    size_t begin =
+        static_cast<size_t>(chains_[group.first].writable.data() - parts_.from(0).data());
+    if (parts_.size() - begin >= read_parts_max) {
+        begin = parts_.size();
+        group.room = 0;
+    }
     if (group.room < frame_bytes_max) {
         const auto rest = held_.slot(read_count_).subspan(group.room);
         parts_.begin_run();
         parts_.append(rest.data(), rest.size());
-        parts = {parts.data(), parts.size() + 1};
     }
-    reads_[read_count_] = {.group = group, .parts = parts};
-    ring.read_tap(parts, read_count_);
+    reads_[read_count_] = {.group = group, .parts = parts_.from(begin)};
+    ring.read_tap(parts_.from(begin), read_count_);
     ++read_count_;
 }
 

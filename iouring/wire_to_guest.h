@@ -69,10 +69,10 @@ private:
     bool holds_frames(const vhost::Chain& chain) const noexcept;
     void look_at_chains(size_t count) noexcept;
     bool look_at_next_chain() noexcept;
-    Group gather(size_t first, size_t bytes, size_t parts_max = SIZE_MAX) noexcept;
+    Group gather(size_t first, size_t bytes) noexcept;
     std::span<const vhost::Chain> chains_of(const Group& group) const noexcept;
     void offer_chains(Ring& ring, unsigned count) noexcept;
-    void queue_read(Ring& ring, const Group& group) noexcept;
+    void queue_read(Ring& ring, Group group) noexcept;
     void copy(uint16_t slot) noexcept;
     void set_num_buffers(std::span<std::byte> frame, size_t count) const noexcept;
     void count(size_t bytes) noexcept;

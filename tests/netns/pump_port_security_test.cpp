@@ -106,6 +106,27 @@ TEST(PortSecurity, LetsNoChecksumChangeTheSender) {
     EXPECT_EQ(lab.end().at("guest_to_wire").at("dropped"), nlohmann::json({{"unreadable", 1}}));
 }
 
+// A front end asks for it, and is trusted no more than its guest.
+TEST(PortSecurity, LetsNobodyElseBeAnnounced) {
+    PumpLab lab(
+        {.arguments = {"--allow-source-mac", "own", "--limit-guest-to-wire", "1fps,burst=1f"}});
+    Guest guest = lab.connect();
+    Station switches("peer0", ETH_P_RARP);
+    const auto announce = [&](const Mac& mac) {
+        std::array<uint8_t, 8> station{};
+        std::ranges::copy(mac, station.begin());
+        EXPECT_EQ(guest.front_end().acknowledged(vhost::Request::send_rarp, station), 0);
+    };
+    announce(peer_mac);
+    announce(guest_mac);
+    announce(guest_mac); // Over the rate.
+    const auto heard = switches.receive(fakes::deadline);
+    ASSERT_TRUE(heard);
+    const Bytes frame = without_header(*heard, Station::header_bytes);
+    EXPECT_EQ(frame[2 * ETH_ALEN - 1], static_cast<std::byte>(guest_mac.back()));
+    EXPECT_FALSE(switches.receive(200ms));
+}
+
 // While frames are under way the guest rewrites their sender without pause.
 TEST(PortSecurity, HoldsAgainstAGuestThatRewritesFramesAllTheTime) {
     PumpLab lab({.arguments = {"--allow-source-mac", "own"}});

@@ -6,7 +6,9 @@
 #include "tests/unit/queue_pair_host.h"
 #include "tests/unit/test_frame.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -265,6 +267,34 @@ TEST(QueuePair, GuestWithOneSmallBufferAtATimeGetsEveryFrame) {
     for (uint32_t i = 0; i < 100; ++i) {
         station.expect_at_guest(i, 1000);
     }
+}
+
+// A write to it goes through a thread of the kernel's, and a worker that ends takes that with it.
+TEST(QueuePair, CallThroughABlockingDescriptorOutlivesTheWorker) {
+    Station station({.features = base_features | bit(Feature::event_idx)});
+    const auto& lane = station.guest.receiver();
+    const int call = lane.events.call.get();
+    ASSERT_EQ(fcntl(call, F_SETFL, 0), 0);
+    for (uint32_t i = 0; i < 300; ++i) {
+        station.wire.send(test_frame(i, 1000));
+        station.guest.front_end().enable_ring(0, true);
+        ASSERT_TRUE(!lane.ring->enable_calls() || fakes::wait_readable(call)) << "frame " << i;
+        ASSERT_NO_FATAL_FAILURE(station.expect_at_guest(i, 1000));
+    }
+}
+
+TEST(QueuePair, CallThatBlocksForEverKeepsNoWorkerFromStopping) {
+    Station station({.features = base_features | bit(Feature::event_idx)});
+    const int call = station.guest.receiver().events.call.get();
+    ASSERT_EQ(fcntl(call, F_SETFL, 0), 0);
+    ASSERT_EQ(eventfd_write(call, UINT64_MAX - 1), 0); // As much as it holds.
+    station.wire.send(test_frame(1, 1000));
+    EXPECT_TRUE(eventually([&] { return station.frames(Direction::wire_to_guest).value() == 1; }));
+    station.guest.front_end().enable_ring(0, true);
+    EXPECT_TRUE(station.guest.front_end().ask(vhost::Request::get_features));
+    station.wire.send(test_frame(2, 1000));
+    station.expect_at_guest(1, 1000);
+    station.expect_at_guest(2, 1000);
 }
 
 // Together the frames wait far longer than one may: each has its own time.

@@ -250,6 +250,40 @@ TEST_F(Mergeable, LargeFrameWaitsUntilThereAreBuffersForAllOfIt) {
     expect_frame(test_frame(2, 3 * buffer_bytes), 3);
 }
 
+// Together they have more parts than one system call takes, long before they hold a large frame.
+TEST_F(Mergeable, LargeFrameArrivesWholeInChainsOfManyTinyParts) {
+    constexpr uint32_t part_bytes = 32;
+    constexpr size_t chain_bytes = 100 * part_bytes;
+    offer_buffers(26);
+    wire_.send(test_frame(1000, 26 * buffer_bytes)); // From here on such are expected.
+    run();
+    expect_frame(test_frame(1000, 26 * buffer_bytes), 26);
+    for (unsigned i = 0; i < 20; ++i) {
+        std::vector<fakes::Buffer> chain;
+        for (size_t bytes = 0; bytes < chain_bytes; bytes += part_bytes) {
+            chain.push_back(writable(part_bytes));
+        }
+        buffers_[add(chain, fakes::DriverRing::Layout::indirect)] = chain;
+    }
+    wire_.send(test_frame(1, 12 * chain_bytes + 1));
+    wire_.send(test_frame(2, 100));
+    run();
+    expect_frame(test_frame(1, 12 * chain_bytes + 1), 13);
+    expect_frame(test_frame(2, 100), 1);
+}
+
+// Else the worker would look again and again instead of sleeping until there are more.
+TEST_F(Mergeable, BuffersThatAreTooFewForAWaitingFrameAreNoNews) {
+    offer_buffers(2);
+    wire_.send(test_frame(1, 3 * buffer_bytes));
+    turn();
+    ASSERT_TRUE(path_.holds_frame());
+    EXPECT_EQ(path_.offer(*ring_), 0u);
+    EXPECT_FALSE(queue_->enable_kicks());
+    offer_buffers(1);
+    EXPECT_TRUE(queue_->enable_kicks());
+}
+
 TEST_F(Mergeable, FrameGivenUpIsCountedAndTheNextArrives) {
     offer_buffers(1);
     wire_.send(test_frame(1, 2 * buffer_bytes));

@@ -17,6 +17,9 @@ namespace {
 // A front end that floods us shall not keep signals waiting.
 constexpr unsigned messages_per_dispatch_max = 64;
 
+// Of one session: a guest can start and break its rings without end.
+constexpr unsigned lines_told_max = 100;
+
 } // namespace
 
 Server::Server(MainLoop& loop, Pump& pump, Status& status)
@@ -81,6 +84,7 @@ void Server::begin(UniqueFd connected) {
     on_message_ = loop_.on_readable(connection_->fd(), [this] { on_messages(); });
     told_running_ = 0;
     told_silent_ = false;
+    lines_told_ = 0;
     ++sessions_;
     status_.tell("connected", nlohmann::ordered_json::object());
     log(LogLevel::info, "front end connected");
@@ -114,6 +118,11 @@ void Server::on_messages() {
         }
     } catch (const vhost::ProtocolError& error) {
         refuse(error);
+        end(error.what());
+    } catch (const Error& error) {
+        pump_.check_devices(); // Without its device the pump is of no use.
+        // Short of descriptors or memory: that ends this session, and the next may need less.
+        log(LogLevel::warning, "front end given up: {}", error.what());
         end(error.what());
     }
 }
@@ -173,14 +182,18 @@ void Server::tell_running() {
                                   ~bits(vhost::Feature::protocol_features, vhost::Feature::log_all);
         const auto names = vhost::feature_names(features);
         status_.tell("running", {{"queue_pairs", running}, {"features", names}});
-        log(LogLevel::info, "{} queue pairs run, features {:#x}", running, features);
+        log(level(LogLevel::info), "{} queue pairs run, features {:#x}", running, features);
     }
 }
 
 void Server::tell_faults() {
     for (const std::string& line : pump_.take_faults()) {
-        log(LogLevel::warning, "{}", line);
+        log(level(LogLevel::warning), "{}", line);
     }
+}
+
+LogLevel Server::level(LogLevel usual) {
+    return ++lines_told_ > lines_told_max ? LogLevel::debug : usual;
 }
 
 nlohmann::ordered_json Server::counters() const {

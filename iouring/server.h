@@ -2,6 +2,7 @@
 // what happens to whoever watches.
 #pragma once
 
+#include "backend/base/log.h"
 #include "backend/base/main_loop.h"
 #include "iouring/pump.h"
 #include "iouring/status.h"
@@ -48,6 +49,7 @@ private:
     void refuse(const vhost::ProtocolError& error);
     void tell_running();
     void tell_faults();
+    LogLevel level(LogLevel usual); // Of a line that a guest can cause.
 
     MainLoop& loop_;
     Pump& pump_;
@@ -63,6 +65,7 @@ private:
     std::optional<vhost::Session> session_;
     unsigned told_running_ = 0;
     bool told_silent_ = false; // That announcements fail.
+    unsigned lines_told_ = 0;  // In this session, of what a guest can cause.
     uint64_t sessions_ = 0;
     std::array<uint64_t, vhost::protocol_fault_count> protocol_errors_{};
 

@@ -5,6 +5,7 @@
 #include "backend/base/program.h"
 #include "backend/json.h"
 #include "backend/link_watch.h"
+#include "backend/node_users.h"
 #include "backend/reconcile.h"
 #include "backend/tap_queue.h"
 #include "iouring/pump_options.h"
@@ -42,8 +43,20 @@ void set_up(HostSide& host, const InterfaceSpec& spec) {
     host.facts = to_json(device);
 }
 
+// Each open queue gets a share of the frames, whether somebody reads it or not.
+void warn_of_other_users(const MacvtapDevice& device) {
+    try {
+        if (const auto user = find_node_user(device)) {
+            log(LogLevel::warning,
+                "'{}' is open in {} (process {}), which gets a share of its frames", device.name,
+                user->program, user->pid);
+        }
+    } catch (const Error&) {} // Without the right to look into processes nobody can tell.
+}
+
 void set_up(HostSide& host, const PumpOptions::ExistingDevice& existing) {
     const MacvtapDevice& device = host.device.emplace(find_macvtap(host.netlink, existing.name));
+    warn_of_other_users(device);
     host.queues = open_queues(device, existing.queue_pairs);
     host.facts = to_json(device);
 }

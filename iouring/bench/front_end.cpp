@@ -85,6 +85,14 @@ uint64_t FrontEnd::ask(Request request) {
                                               static_cast<uint32_t>(request)),
                      .cause = "no answer came"});
     }
+    const bool fits = answer.header.request == static_cast<uint32_t>(request) &&
+                      (answer.header.flags & vhost::flag_reply) != 0 &&
+                      answer.header.size == sizeof(uint64_t);
+    if (!fits) {
+        throw Error({.operation = fmt::format("ask the backend for request {}",
+                                              static_cast<uint32_t>(request)),
+                     .cause = "what came is no answer to it"});
+    }
     uint64_t value = 0;
     std::memcpy(&value, answer.payload.data(), sizeof value);
     return value;

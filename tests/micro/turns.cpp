@@ -99,7 +99,7 @@ void Run::operator()() {
     plan.lanes[static_cast<size_t>(case_.direction)] =
         QueuePair::Lane{.queue = lane_.take_queue(), .kick = kick_.get(), .call = -1, .error = -1};
     const auto ring = Ring::create(wire_.tap_fd(), held_.memory());
-    Loop loop(*ring, plan, held_, counters_, {.stop = stop_.get(), .attention = -1});
+    Loop loop(*ring, plan, held_, counters_, nullptr, {.stop = stop_.get(), .attention = -1});
     before_enter = [this] { act(); };
     loop.run();
     const std::string name = case_.name();

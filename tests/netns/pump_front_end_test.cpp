@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -142,6 +143,31 @@ TEST_F(FrontEnds, KeepTheirTrafficWhileTheirMistakesAreAcknowledged) {
     EXPECT_EQ(
         lab_.end().at("protocol_errors"),
         nlohmann::json({{"unoffered_feature", 3}, {"out_of_order", 3}, {"wrong_payload_size", 3}}));
+}
+
+// Wherever on the way it happens.
+TEST(ShortOfDescriptors, SessionsEndAndThePumpDoesNot) {
+    PumpLab lab;
+    const auto limit_descriptors = [&](rlim_t most) {
+        const rlimit limit{.rlim_cur = most, .rlim_max = 1024};
+        ASSERT_EQ(prlimit(lab.pump().pid(), RLIMIT_NOFILE, &limit, nullptr), 0);
+    };
+    for (rlim_t most = 14; most < 30; ++most) {
+        limit_descriptors(most);
+        FrontEnd front_end = FrontEnd::connect(lab.socket());
+        fakes::GuestRam ram(1 << 20);
+        const fakes::SplitDriverRing ring(ram, 64, false);
+        try {
+            front_end.ask(vhost::Request::get_features);
+            front_end.share(ram);
+            front_end.start_ring(0, ring);
+            front_end.start_ring(1, ring);
+            front_end.ask(vhost::Request::get_features);
+        } catch (const std::runtime_error&) {} // It was closed: then it had too much.
+    }
+    limit_descriptors(1024);
+    Guest guest = lab.connect();
+    expect_frames_pass(lab.station(), guest);
 }
 
 } // namespace

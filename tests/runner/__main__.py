@@ -1,8 +1,8 @@
 """Builds Tapline and runs its test suites; everything it writes is below build/."""
 
 import argparse
+import concurrent.futures
 import dataclasses
-import functools
 import os
 import pathlib
 import shutil
@@ -47,12 +47,12 @@ SUITES = {
     "style": Suite("release", pytest=("tests/style", "tests/runner")),
     "unit": Suite("release", meson=("unit",)),
     "netns": Suite("release", meson=("netns",)),
+    "vm": Suite("release", pytest=("tests/vm",)),
     "asan": Suite("asan", meson=("unit",)),
     "asan-netns": Suite("release", meson=("netns",), programs="asan"),
     "tsan": Suite("tsan", meson=("unit",)),
     "tsan-netns": Suite("release", meson=("threads",), programs="tsan"),
     "fuzz": Suite("fuzz", meson=("fuzz",)),
-    "vm": Suite("release", pytest=("tests/vm",)),
 }
 
 
@@ -76,14 +76,27 @@ def step(title, command, environment=None, quiet=False):
     return good
 
 
-@functools.cache
-def built(name):
+def build(name):
     folder = BUILD / name
     if not (folder / "build.ninja").exists():
         if not step(f"configure {folder}", ["meson", "setup", folder, *BUILDS[name]],
                     COMPILERS.get(name), quiet=True):
             return False
-    return step(f"compile {folder}", ["meson", "compile", "-C", folder], quiet=True)
+    return step(f"compile {folder}", ["nice", "-n", "19", "meson", "compile", "-C", folder],
+                quiet=True)
+
+
+class Builds:
+    """Made one after the other and ahead of the tests, which wait more than they compute."""
+
+    def __init__(self, names):
+        self.maker = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+        suites = [SUITES[name] for name in names]
+        needed = dict.fromkeys(one for suite in suites for one in (suite.build, suite.programs))
+        self.results = {one: self.maker.submit(build, one) for one in needed if one}
+
+    def __getitem__(self, name):
+        return self.results[name].result()
 
 
 def run_meson(name, suite, reports):
@@ -106,11 +119,11 @@ def run_pytest(name, suite, reports):
     return good, from_junit(report) if report.exists() else Tally()
 
 
-def run(name):
+def run(name, builds):
     suite = SUITES[name]
-    for build in filter(None, (suite.build, suite.programs)):
-        if not built(build):
-            return Tally(failures=[f"{BUILD / build} does not build"])
+    for one in filter(None, (suite.build, suite.programs)):
+        if not builds[one]:
+            return Tally(failures=[f"{BUILD / one} does not build"])
     reports = BUILD / "reports" / name
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
@@ -131,8 +144,9 @@ def main():
         parser.error(f"no suite {unknown[0]}; there are {', '.join(SUITES)}")
 
     total = Tally()
+    builds = Builds(names)
     for name in dict.fromkeys(names):
-        tally = run(name)
+        tally = run(name, builds)
         total.add(Tally(tally.passed, [f"{name}: {text}" for text in tally.failures],
                         [f"{name}: {text}" for text in tally.skips]))
     return summary(total)

@@ -47,14 +47,17 @@ std::shared_ptr<const GuestMemory> GuestMemory::with(const MemoryRegion& region,
 
 std::shared_ptr<const GuestMemory> GuestMemory::without(const MemoryRegion& region) const {
     const std::shared_ptr<GuestMemory> memory(new GuestMemory(regions_));
-    const size_t removed = std::erase_if(memory->regions_, [&](const Region& known) {
-        return known.guest_address == region.guest_address &&
-               known.user_address == region.user_address && known.size == region.size;
-    });
-    if (removed == 0) {
-        refuse(region, "is not there to be removed");
-    }
+    std::erase_if(memory->regions_, [&](const Region& known) { return known.is(region); });
     return memory;
+}
+
+bool GuestMemory::holds(const MemoryRegion& region) const noexcept {
+    return std::ranges::any_of(regions_, [&](const Region& known) { return known.is(region); });
+}
+
+bool GuestMemory::Region::is(const MemoryRegion& region) const noexcept {
+    return guest_address == region.guest_address && user_address == region.user_address &&
+           size == region.size;
 }
 
 void GuestMemory::add(const MemoryRegion& region, int fd) {

@@ -25,9 +25,9 @@ public:
                                                   std::span<const UniqueFd> fds);
     // This and one region more, held by fd. Throws as map() does.
     std::shared_ptr<const GuestMemory> with(const MemoryRegion& region, int fd) const;
-    // This but for a region: the one with these addresses and this size. Throws ProtocolError
-    // where there is none.
+    // This but for the region with these addresses and this size.
     std::shared_ptr<const GuestMemory> without(const MemoryRegion& region) const;
+    bool holds(const MemoryRegion& region) const noexcept; // With these addresses and this size.
 
     // Guest physical addresses that follow each other here too.
     struct Window {
@@ -65,6 +65,8 @@ private:
         uint64_t size;
         std::byte* host; // Of guest_address.
         std::shared_ptr<const SharedMapping> mapping;
+
+        bool is(const MemoryRegion& region) const noexcept;
     };
 
     GuestMemory() = default;

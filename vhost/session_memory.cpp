@@ -37,8 +37,13 @@ Session::Reply Session::get_max_mem_slots(Message&) {
     return reply_of(uint64_t{memory_slots_max});
 }
 
+// QEMU before 8.0 takes each queue pair for a device of its own and says both of these once a pair:
+// what has been done already is no fault.
 Session::Reply Session::add_mem_reg(Message& message) {
     const MemoryRegion region = read<SingleMemoryRegion>(message).region;
+    if (memory_ && memory_->holds(region)) {
+        return std::nullopt;
+    }
     const int fd = message.fds.front().get();
     memory_ =
         memory_ ? memory_->with(region, fd) : GuestMemory::map(std::span(&region, 1), message.fds);
@@ -51,6 +56,9 @@ Session::Reply Session::rem_mem_reg(Message& message) {
     const MemoryRegion region = read<SingleMemoryRegion>(message).region;
     if (!memory_) {
         throw ProtocolError(ProtocolFault::memory_region, "no region was ever added");
+    }
+    if (!memory_->holds(region)) {
+        return std::nullopt;
     }
     memory_ = memory_->without(region);
     for (Vring& each : rings_) {

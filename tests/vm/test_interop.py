@@ -244,8 +244,8 @@ def test_machine_is_reset_under_load(network):
 
 @contextlib.contextmanager
 def load(network):
-    """Frames for the guest, and its answers. As many as there can be would leave its only processor,
-    which is emulated, no time for what the test runs there."""
+    """Frames for the guest, and its answers. As many as there can be would leave its only
+    processor, which is emulated, no time for what the test runs there."""
     flood = network.lab.peer.command("ping", "-i", "0.002", "-q", "-s", "1400", GUEST_IPV4)
     with Child(flood, network.lab.path("flood.log")):
         yield

@@ -10,7 +10,6 @@ from lab import GUEST_IPV4, GUEST_IPV6, IPV4_LENGTH, IPV6_LENGTH
 from process import Deadline, Failure, TalkingChild, run, tail
 from unpacked import CHECKOUT, IPERF3
 
-MEMORY = "256M"
 BOOT_LIMIT_S = 90
 COMMAND_LIMIT_S = 30
 RECORD_SEPARATOR = b"\x1e"
@@ -51,6 +50,9 @@ class Guest(TalkingChild):
 
     modules = ("virtio_pci", "virtio_net")
     programs = ()  # Besides busybox.
+    memory = "256M"
+    cpus = 1
+    kernel_options = ""
     chardev_options = ""
     nic_options = ""
 
@@ -64,10 +66,12 @@ class Guest(TalkingChild):
         super().__init__([
             *self.launcher(lab),
             machine.qemu, "-nodefaults", "-no-user-config", "-display", "none",
-            "-accel", "tcg", "-m", MEMORY, "-machine", "q35,memory-backend=memory",
+            "-accel", "tcg", "-m", self.memory, "-smp", str(self.cpus),
+            "-machine", "q35,memory-backend=memory",
             # The backend maps the memory of the guest, so it must be a file both can share.
-            "-object", f"memory-backend-memfd,id=memory,size={MEMORY},share=on",
-            "-kernel", image, "-initrd", archive, "-append", "console=ttyS0 quiet",
+            "-object", f"memory-backend-memfd,id=memory,size={self.memory},share=on",
+            "-kernel", image, "-initrd", archive,
+            "-append", f"console=ttyS0 quiet {self.kernel_options}",
             "-serial", f"file:{self.console}",
             "-chardev", "stdio,id=shell,signal=off", "-serial", "chardev:shell",
             *self.card(lab, machine, backend),

@@ -67,7 +67,7 @@ void check_device_name(const std::string& name) {
         throw Error({.operation = fmt::format("use device name '{}'", name),
                      .cause = "commands would take it for an option"});
     }
-    for (const char* prefix : {"vnet", "vif", "macvtap", "macvlan"}) {
+    for (const char* prefix : reserved_name_prefixes) {
         if (name.starts_with(prefix)) {
             throw Error({.operation = fmt::format("use device name '{}'", name),
                          .cause = fmt::format("libvirt takes names that begin with '{}' as its own",

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -111,6 +112,9 @@ private:
 
 // Throws Error unless the kernel would take text as the name of an interface.
 void check_interface_name(const std::string& text);
+
+// libvirt takes names that begin like this as its own.
+inline constexpr std::array reserved_name_prefixes{"vnet", "vif", "macvtap", "macvlan"};
 
 // Throws Error unless text is a number from 1 to 256.
 uint16_t parse_queue_pairs(const std::string& text);

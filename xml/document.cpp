@@ -1,7 +1,5 @@
 #include "xml/document.h"
 
-#include "backend/base/error.h"
-
 #include <fmt/format.h>
 #include <glib.h>
 #include <libxml/parser.h>
@@ -76,24 +74,33 @@ void Document::refuse(const xmlNode* element, const std::string& cause,
     refuse_at(source_, xmlGetLineNo(element), cause, next_step);
 }
 
-bool is_element(const xmlNode* node, const char* name) {
-    return node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, as_xml(name)) != 0;
+bool is_element(const xmlNode* node, const char* name, const char* name_space) {
+    const xmlChar* in = node->ns == nullptr ? nullptr : node->ns->href;
+    return node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, as_xml(name)) != 0 &&
+           xmlStrEqual(in, as_xml(name_space)) != 0;
 }
 
-const xmlNode* child(const xmlNode* parent, const char* name) {
-    const auto found = children(parent, name);
-    return found.empty() ? nullptr : found.front();
-}
-
-std::vector<const xmlNode*> children(const xmlNode* parent, const char* name) {
+std::vector<const xmlNode*> children(const xmlNode* parent) {
     std::vector<const xmlNode*> found;
     for (const xmlNode* node = parent == nullptr ? nullptr : parent->children; node != nullptr;
          node = node->next) {
-        if (is_element(node, name)) {
+        if (node->type == XML_ELEMENT_NODE) {
             found.push_back(node);
         }
     }
     return found;
+}
+
+std::vector<const xmlNode*> children(const xmlNode* parent, const char* name,
+                                     const char* name_space) {
+    auto found = children(parent);
+    std::erase_if(found, [&](const xmlNode* each) { return !is_element(each, name, name_space); });
+    return found;
+}
+
+const xmlNode* child(const xmlNode* parent, const char* name, const char* name_space) {
+    const auto found = children(parent, name, name_space);
+    return found.empty() ? nullptr : found.front();
 }
 
 std::optional<std::string> attribute(const xmlNode* element, const char* name) {

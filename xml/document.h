@@ -1,6 +1,8 @@
 // An XML document from a stranger, and how its elements are read. Owns libxml2's tree.
 #pragma once
 
+#include "backend/base/error.h"
+
 #include <libxml/tree.h>
 
 #include <memory>
@@ -24,6 +26,15 @@ public:
     [[noreturn]] void refuse(const xmlNode* element, const std::string& cause,
                              const std::string& next_step = {}) const;
 
+    // What read() refuses with an Error is told with the element's line.
+    template <typename Read> auto read_at(const xmlNode* element, Read read) const {
+        try {
+            return read();
+        } catch (const Error& error) {
+            refuse(element, error.what());
+        }
+    }
+
 private:
     using Tree = std::unique_ptr<xmlDoc, decltype(&xmlFreeDoc)>;
 
@@ -33,11 +44,15 @@ private:
     std::string source_;
 };
 
-bool is_element(const xmlNode* node, const char* name);
+// libvirt's own elements are in no namespace; those of others are never taken for them.
+bool is_element(const xmlNode* node, const char* name, const char* name_space = nullptr);
 
-// The first child element of that name; nullptr where there is none, or no parent.
-const xmlNode* child(const xmlNode* parent, const char* name);
-std::vector<const xmlNode*> children(const xmlNode* parent, const char* name);
+// All elements in it; none where there is no parent.
+std::vector<const xmlNode*> children(const xmlNode* parent);
+std::vector<const xmlNode*> children(const xmlNode* parent, const char* name,
+                                     const char* name_space = nullptr);
+// The first; nullptr where there is none, or no parent.
+const xmlNode* child(const xmlNode* parent, const char* name, const char* name_space = nullptr);
 
 // Absent where the element is missing or has no such attribute.
 std::optional<std::string> attribute(const xmlNode* element, const char* name);

@@ -2,8 +2,9 @@
 
 #include "backend/base/error.h"
 #include "backend/base/number.h"
-#include "backend/interface_spec.h"
 #include "xml/document.h"
+#include "xml/metadata.h"
+#include "xml/names.h"
 
 #include <fmt/format.h>
 #include <glib.h>
@@ -19,15 +20,6 @@ constexpr uint16_t queue_pairs_max = 256; // libvirt passes on more; no tap has 
 constexpr uint32_t mtu_max = 65535;
 constexpr uint32_t vcpus_max = 65535;
 
-// What a value is refused for, told with the line it stands on.
-template <typename Read> auto read_at(const Document& document, const xmlNode* element, Read read) {
-    try {
-        return read();
-    } catch (const Error& error) {
-        document.refuse(element, error.what());
-    }
-}
-
 template <std::integral T>
 std::optional<T> number(const Document& document, const xmlNode* element, const char* name,
                         const char* what, T max) {
@@ -35,7 +27,7 @@ std::optional<T> number(const Document& document, const xmlNode* element, const 
     if (!text) {
         return std::nullopt;
     }
-    return read_at(document, element, [&] { return parse_number<T>(what, *text, 1, max); });
+    return document.read_at(element, [&] { return parse_number<T>(what, *text, 1, max); });
 }
 
 // What is shown to people: no control character may reach their terminal.
@@ -71,6 +63,7 @@ void read_source(const Document& document, const xmlNode* element, Interface& in
     const xmlNode* source = child(element, "source");
     if (interface.kind == InterfaceKind::vhostuser) {
         interface.socket = printable(document, source, "path");
+        interface.socket_server = has_value(source, "mode", "server");
     }
     if (interface.kind != InterfaceKind::direct) {
         return;
@@ -80,7 +73,8 @@ void read_source(const Document& document, const xmlNode* element, Interface& in
         document.refuse(element, "an interface of type direct names no parent",
                         "write <source dev='eth0' mode='bridge'/>");
     }
-    read_at(document, source, [&] { check_interface_name(*interface.parent); });
+    document.read_at(source, [&] { check_interface_name(*interface.parent); });
+    interface.trust_guest_rx_filters = has_value(element, "trustGuestRxFilters", "yes");
     interface.mode = attribute(source, "mode").value_or("vepa"); // libvirt's default.
     constexpr std::array<std::string_view, 4> modes{"vepa", "bridge", "private", "passthrough"};
     if (std::ranges::find(modes, *interface.mode) == modes.end()) {
@@ -101,7 +95,7 @@ void read_target(const Document& document, const xmlNode* element, Interface& in
         document.refuse(element, "an interface that libvirt does not manage names no device",
                         "write <target dev='tl0' managed='no'/>");
     }
-    read_at(document, target, [&] { check_interface_name(*interface.target); });
+    document.read_at(target, [&] { check_interface_name(*interface.target); });
 }
 
 Interface read_interface(const Document& document, const xmlNode* element, InterfaceKind kind) {
@@ -110,7 +104,7 @@ Interface read_interface(const Document& document, const xmlNode* element, Inter
     read_target(document, element, interface);
     const xmlNode* mac = child(element, "mac");
     if (const auto address = attribute(mac, "address")) {
-        interface.mac = read_at(document, mac, [&] { return MacAddress::parse(*address); });
+        interface.mac = document.read_at(mac, [&] { return MacAddress::parse(*address); });
     }
     interface.model = printable(document, child(element, "model"), "type");
     interface.queue_pairs = number<uint16_t>(document, child(element, "driver"), "queues",
@@ -150,9 +144,83 @@ std::string read_name(const Document& document, const xmlNode* domain) {
 uint32_t read_vcpus(const Document& document, const xmlNode* domain) {
     const xmlNode* element = child(domain, "vcpu");
     const std::string text = content(element);
-    return text.empty() ? 1 : read_at(document, element, [&] {
+    return text.empty() ? 1 : document.read_at(element, [&] {
         return parse_number<uint32_t>("number of vCPUs", text, 1, vcpus_max);
     });
+}
+
+// As libvirt's virUUIDParse() reads it: dashes and blanks may be anywhere.
+std::string read_uuid(const Document& document, const xmlNode* domain) {
+    const xmlNode* element = child(domain, "uuid");
+    std::string uuid = content(element);
+    if (uuid.empty()) {
+        return uuid;
+    }
+    std::erase_if(uuid, [](char c) { return c == '-' || g_ascii_isspace(c) != 0; });
+    if (uuid.size() != 32 ||
+        !std::ranges::all_of(uuid, [](char c) { return g_ascii_isxdigit(c) != 0; })) {
+        document.refuse(element, "the UUID is not made of 32 hexadecimal digits");
+    }
+    std::ranges::transform(uuid, uuid.begin(), g_ascii_tolower);
+    for (const size_t dash : {20, 16, 12, 8}) {
+        uuid.insert(dash, 1, '-');
+    }
+    return uuid;
+}
+
+// libvirt sees to the name of an interface of kind ethernet. Those of kind vhostuser have one only
+// for us, and names such as vnet0 that libvirt made up for another kind are not meant to last.
+std::string device_name(const Interface& interface) {
+    const bool made_up = !interface.target || is_reserved_device_name(*interface.target);
+    return interface.kind == InterfaceKind::vhostuser && made_up
+               ? default_device_name(*interface.mac)
+               : *interface.target;
+}
+
+// A device as its interface and its metadata together describe it.
+InterfaceText device_of(const Document& document, const Interface& interface,
+                        const InterfaceMetadata& metadata) {
+    InterfaceText device = metadata.device;
+    const bool has_parents_mac = device.mode == "passthru" || device.kind == "ipvtap";
+    if (!has_parents_mac) {
+        device.mac = interface.mac->text();
+    }
+    device.name = device_name(interface);
+    device.queues = fmt::to_string(interface.queue_pairs);
+    if (!device.mtu && interface.mtu) {
+        device.mtu = fmt::to_string(*interface.mtu);
+    }
+    document.read_at(metadata.element, [&] { InterfaceSpec::parse(device); });
+    return device;
+}
+
+void adopt(const Document& document, const InterfaceMetadata& metadata, Domain& domain) {
+    Interface* ours = nullptr;
+    for (Interface& each : domain.interfaces) {
+        if (each.mac != metadata.mac || each.kind == InterfaceKind::direct) {
+            continue;
+        }
+        if (ours != nullptr) {
+            document.refuse(metadata.element,
+                            fmt::format("two interfaces have MAC address {}, on lines {} and {}",
+                                        metadata.mac.text(), ours->line, each.line));
+        }
+        ours = &each;
+    }
+    if (ours == nullptr) {
+        document.refuse(metadata.element,
+                        fmt::format("no interface of type vhostuser, or ethernet with "
+                                    "managed='no', has MAC address {}",
+                                    metadata.mac.text()),
+                        "remove this element or correct its address");
+    }
+    if (ours->kind == InterfaceKind::ethernet && !metadata.pump_options.empty()) {
+        document.refuse(metadata.element, "options of a pump, but the interface has none",
+                        "use type vhostuser or remove them");
+    }
+    ours->device = device_of(document, *ours, metadata);
+    ours->pump_options = metadata.pump_options;
+    ours->trust_guest_rx_filters = metadata.trust_guest_rx_filters;
 }
 
 } // namespace
@@ -177,6 +245,7 @@ Domain Domain::parse(const std::string& text, const std::string& source) {
                         "give the output of `virsh dumpxml NAME`");
     }
     Domain domain{.name = read_name(document, root),
+                  .uuid = read_uuid(document, root),
                   .vcpus = read_vcpus(document, root),
                   .shared_memory = has_shared_memory(root),
                   .hugepages = child(child(root, "memoryBacking"), "hugepages") != nullptr};
@@ -184,6 +253,9 @@ Domain Domain::parse(const std::string& text, const std::string& source) {
         if (const auto kind = kind_of(element)) {
             domain.interfaces.push_back(read_interface(document, element, *kind));
         }
+    }
+    for (const InterfaceMetadata& metadata : read_metadata(document)) {
+        adopt(document, metadata, domain);
     }
     return domain;
 }

@@ -1,7 +1,7 @@
 // A libvirt domain as far as Tapline is concerned: its network cards and what they need of it.
 #pragma once
 
-#include "backend/mac_address.h"
+#include "backend/interface_spec.h"
 
 #include <cstdint>
 #include <optional>
@@ -24,15 +24,24 @@ struct Interface {
     std::optional<std::string> parent; // Of kind direct, which always has one.
     std::optional<std::string> mode;   // Of kind direct, in libvirt's words.
     std::optional<std::string> socket; // Of kind vhostuser: a path.
+    bool socket_server = false;        // Of kind vhostuser: QEMU listens there, the pump connects.
     std::optional<std::string> target; // Name of the device on the host.
     std::optional<MacAddress> mac;     // Absent: libvirt makes one up.
     std::optional<std::string> model;  // Of the card the guest sees.
     uint16_t queue_pairs = 1;
     std::optional<uint32_t> mtu;
+    bool trust_guest_rx_filters = false; // The guest may change its own address.
+
+    // Where the domain's metadata describes an interface of kind ethernet or vhostuser, it is
+    // ours: the device to make, which InterfaceSpec::parse() takes, and, of kind vhostuser,
+    // further options of tapline-pump.
+    std::optional<InterfaceText> device;
+    std::vector<std::string> pump_options;
 };
 
 struct Domain {
     std::string name;
+    std::string uuid; // Lower case, with dashes; empty where the text has none.
     uint32_t vcpus = 1;
     bool shared_memory = false; // Another process can map all of the guest's memory.
     bool hugepages = false;

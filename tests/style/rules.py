@@ -20,7 +20,7 @@ LAYERS = {
     "backend": ("backend/base",),
     "vhost": ("backend/base",),
     "iouring": ("backend/base", "backend", "vhost"),
-    "xml": ("backend/base", "backend", "backend/verbs"),
+    "xml": ("backend/base", "backend", "backend/verbs", "iouring"),
     "hooks": ("backend/base", "backend", "xml"),
     "tests": ("backend/base", "backend", "backend/doctor", "vhost", "iouring", "xml", "hooks"),
 }

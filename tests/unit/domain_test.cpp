@@ -4,6 +4,7 @@
 #include "xml/domain.h"
 #include "xml/domain_json.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -49,6 +50,14 @@ TEST(Domain, TellsItsNameAndVcpus) {
     EXPECT_THAT(domain.interfaces, testing::IsEmpty());
 }
 
+TEST(Domain, TellsItsUuidInOneForm) {
+    EXPECT_EQ(parse("").uuid, "");
+    EXPECT_EQ(parse("<uuid>C7A5FDBD-cdaf-9455-926a-d65c16db1809</uuid>").uuid,
+              "c7a5fdbd-cdaf-9455-926a-d65c16db1809");
+    EXPECT_EQ(parse("<uuid>\nc7a5fdbdcdaf9455926ad65c16db1809 </uuid>").uuid,
+              "c7a5fdbd-cdaf-9455-926a-d65c16db1809");
+}
+
 TEST(Domain, HasOneVcpuWhereItSaysNothing) {
     EXPECT_EQ(Domain::parse("<domain><name>a</name></domain>", "a.xml").vcpus, 1);
 }
@@ -86,8 +95,32 @@ TEST(Domain, VhostUserInterfaceHasItsSocket) {
                        "<source type='unix' path='/run/a.sock' mode='client'/></interface>");
     EXPECT_EQ(interface.kind, InterfaceKind::vhostuser);
     EXPECT_EQ(interface.socket, "/run/a.sock");
+    EXPECT_FALSE(interface.socket_server);
+    EXPECT_FALSE(interface.device);
     EXPECT_EQ(interface.parent, std::nullopt);
     EXPECT_EQ(interface.mode, std::nullopt);
+}
+
+TEST(Domain, VhostUserInterfaceTellsWhetherQemuListens) {
+    EXPECT_TRUE(only_interface("<interface type='vhostuser'><source type='unix' path='/run/a.sock' "
+                               "mode='server'/></interface>")
+                    .socket_server);
+}
+
+TEST(Domain, DirectInterfaceTellsWhetherItsGuestIsTrusted) {
+    const auto trusted = [](const std::string& attributes) {
+        return only_interface("<interface type='direct'" + attributes +
+                              "><source dev='eth0'/></interface>")
+            .trust_guest_rx_filters;
+    };
+    EXPECT_TRUE(trusted(" trustGuestRxFilters='yes'"));
+    EXPECT_FALSE(trusted(" trustGuestRxFilters='no'"));
+    EXPECT_FALSE(trusted(""));
+}
+
+TEST(Domain, HasNoInterfacesOfOtherNamespaces) {
+    EXPECT_THAT(parse("<devices xmlns:a='urn:a'><a:interface type='direct'/></devices>").interfaces,
+                testing::IsEmpty());
 }
 
 TEST(Domain, EthernetInterfaceCountsWhereItsDeviceIsNotManaged) {
@@ -199,6 +232,16 @@ TEST(DomainRefuses, NamesThatLibvirtRefuses) {
                 HasSubstr("control character"));
     EXPECT_THAT(refusal_of("<domain><name>a&#x9b;31m</name></domain>"),
                 HasSubstr("control character"));
+}
+
+TEST(DomainRefuses, UuidsThatAreNone) {
+    for (const char* uuid : {"c7a5", "../../../../../../etc/shadow.......",
+                             "c7a5fdbdcdaf9455926ad65c"
+                             "16db18090"}) {
+        EXPECT_THAT(
+            refusal_of(fmt::format("<domain><name>a</name>\n<uuid>{}</uuid></domain>", uuid)),
+            HasSubstr("line 2: the UUID is not made of 32 hexadecimal digits"));
+    }
 }
 
 TEST(DomainRefuses, NumbersOutOfBounds) {

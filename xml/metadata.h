@@ -1,0 +1,26 @@
+// What a domain's metadata says of its interfaces, where libvirt's own elements have no place
+// for it. libvirt keeps it with the domain and looks at nothing in it.
+#pragma once
+
+#include "backend/interface_spec.h"
+#include "xml/document.h"
+
+#include <string>
+#include <vector>
+
+namespace tapline::xml {
+
+constexpr auto metadata_namespace = "urn:tapline:domain:1";
+
+struct InterfaceMetadata {
+    const xmlNode* element;
+    MacAddress mac; // Of the interface it describes.
+    bool trust_guest_rx_filters;
+    InterfaceText device; // Without what the interface itself says: name, address and queues.
+    std::vector<std::string> pump_options;
+};
+
+// Throws Error for what it does not know: nobody may believe in a setting that has no effect.
+std::vector<InterfaceMetadata> read_metadata(const Document& document);
+
+} // namespace tapline::xml

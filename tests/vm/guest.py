@@ -45,8 +45,51 @@ MACHINES = (
 )
 
 
-class Guest(TalkingChild):
-    """Runs commands inside, one at a time, over a serial port that answers when it has booted."""
+class Shell:
+    """Runs commands in a guest, one at a time, over a serial port that answers when it has booted.
+    Needs `write()` and `read_until()` of that port, and `console`, the file of the other one."""
+
+    def wait_booted(self):
+        """Until the shell answers; then gets its network ready."""
+        self.finish(BOOT_LIMIT_S)
+        self.set_up_network()
+
+    def set_up_network(self):
+        """Gives the network card its addresses."""
+        # As on the peer: nobody else can have the address.
+        self.run("echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad")
+        self.run(f"ip address add {GUEST_IPV4}/{IPV4_LENGTH} dev eth0")
+        self.run(f"ip address add {GUEST_IPV6}/{IPV6_LENGTH} dev eth0")
+        self.run("ip link set eth0 up")
+
+    def reboot(self):
+        self.start("reboot -f")
+        self.wait_booted()
+
+    def start(self, command):
+        self.write(command.encode() + b"\n")
+
+    def finish(self, limit_s=COMMAND_LIMIT_S):
+        """Output and exit status of the command that was started."""
+        deadline = Deadline(limit_s)
+        try:
+            output = self.read_until(RECORD_SEPARATOR, deadline)
+            status = self.read_until(b"\n", deadline)
+        except Failure as failure:
+            raise Failure(f"guest: {failure}\n{tail(self.console, 5)}") from None
+        return output.decode(errors="replace"), int(status)
+
+    def run(self, command, limit_s=COMMAND_LIMIT_S):
+        """Output of a command that must succeed."""
+        self.start(command)
+        output, status = self.finish(limit_s)
+        if status:
+            raise Failure(f"guest: '{command}' gave {status}: {output.strip()}")
+        return output
+
+
+class Guest(Shell, TalkingChild):
+    """A QEMU that we started; its serial port is its standard input and output."""
 
     modules = ("virtio_pci", "virtio_net")
     programs = ()  # Besides busybox.
@@ -87,41 +130,3 @@ class Guest(TalkingChild):
                 "-netdev", "vhost-user,id=net,chardev=backend",
                 "-device", f"virtio-net-pci,netdev=net,mac={backend['mac']},"
                            f"romfile={self.nic_options}{machine.nic_options}"]
-
-    def wait_booted(self):
-        """Until the shell answers; then gets its network ready."""
-        self.finish(BOOT_LIMIT_S)
-        self.set_up_network()
-
-    def set_up_network(self):
-        """Gives the network card its addresses."""
-        # As on the peer: nobody else can have the address.
-        self.run("echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad")
-        self.run(f"ip address add {GUEST_IPV4}/{IPV4_LENGTH} dev eth0")
-        self.run(f"ip address add {GUEST_IPV6}/{IPV6_LENGTH} dev eth0")
-        self.run("ip link set eth0 up")
-
-    def reboot(self):
-        self.start("reboot -f")
-        self.wait_booted()
-
-    def start(self, command):
-        self.write(command.encode() + b"\n")
-
-    def finish(self, limit_s=COMMAND_LIMIT_S):
-        """Output and exit status of the command that was started."""
-        deadline = Deadline(limit_s)
-        try:
-            output = self.read_until(RECORD_SEPARATOR, deadline)
-            status = self.read_until(b"\n", deadline)
-        except Failure as failure:
-            raise Failure(f"guest: {failure}\n{tail(self.console, 5)}") from None
-        return output.decode(errors="replace"), int(status)
-
-    def run(self, command, limit_s=COMMAND_LIMIT_S):
-        """Output of a command that must succeed."""
-        self.start(command)
-        output, status = self.finish(limit_s)
-        if status:
-            raise Failure(f"guest: '{command}' gave {status}: {output.strip()}")
-        return output

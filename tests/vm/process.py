@@ -99,12 +99,29 @@ class Child:
             return self.process.wait()
 
 
-class TalkingChild(Child):
+class Listener:
+    """Reads what somebody says on a descriptor, up to a mark. Has `name` and `log_path`."""
+
+    received = b""
+
+    def read_until(self, mark, deadline):
+        """What was said up to `mark`, which is dropped."""
+        while mark not in self.received:
+            ready, _, _ = select.select([self.heard_on()], [], [], deadline.left_s())
+            chunk = os.read(self.heard_on(), 65536) if ready else b""
+            if not chunk:
+                why = "ended early" if ready else "did not answer in time"
+                raise Failure(f"{self.name} {why}: {tail(self.log_path, 3) or 'no last words'}")
+            self.received += chunk
+        taken, self.received = self.received.split(mark, 1)
+        return taken
+
+
+class TalkingChild(Listener, Child):
     """One that is spoken to over its standard input and output."""
 
     def __init__(self, command, log_path):
         super().__init__(command, log_path, subprocess.PIPE, subprocess.PIPE)
-        self.received = b""
 
     def __exit__(self, *_):
         super().__exit__()
@@ -114,14 +131,5 @@ class TalkingChild(Child):
     def write(self, data):
         self.process.stdin.write(data)
 
-    def read_until(self, mark, deadline):
-        """What it said up to `mark`, which is dropped."""
-        while mark not in self.received:
-            ready, _, _ = select.select([self.process.stdout], [], [], deadline.left_s())
-            chunk = os.read(self.process.stdout.fileno(), 65536) if ready else b""
-            if not chunk:
-                why = "ended early" if ready else "did not answer in time"
-                raise Failure(f"{self.name} {why}: {tail(self.log_path, 3) or 'no last words'}")
-            self.received += chunk
-        taken, self.received = self.received.split(mark, 1)
-        return taken
+    def heard_on(self):
+        return self.process.stdout.fileno()

@@ -16,10 +16,8 @@ namespace {
                  .next_step = "write it as 52:54:00:12:34:56"});
 }
 
-} // namespace
-
-MacAddress MacAddress::parse(std::string_view text) {
-    Bytes bytes;
+MacAddress::Bytes parse_pairs(std::string_view text) {
+    MacAddress::Bytes bytes;
     if (text.size() != 3 * bytes.size() - 1) {
         refuse(text, "not six hexadecimal pairs");
     }
@@ -32,13 +30,28 @@ MacAddress MacAddress::parse(std::string_view text) {
         }
         bytes[i] = static_cast<uint8_t>(high << 4 | low);
     }
-    if ((bytes[0] & 1) != 0) {
+    return bytes;
+}
+
+} // namespace
+
+MacAddress MacAddress::parse(std::string_view text) {
+    const MacAddress address(parse_pairs(text));
+    if (address.is_group()) {
         refuse(text, "a multicast address cannot belong to one guest");
     }
-    if (std::ranges::all_of(bytes, [](uint8_t byte) { return byte == 0; })) {
+    if (std::ranges::all_of(address.bytes(), [](uint8_t byte) { return byte == 0; })) {
         refuse(text, "the address of all zeros cannot belong to a guest");
     }
-    return MacAddress(bytes);
+    return address;
+}
+
+MacAddress MacAddress::parse_group(std::string_view text) {
+    const MacAddress address(parse_pairs(text));
+    if (!address.is_group()) {
+        refuse(text, "not the address of a multicast group");
+    }
+    return address;
 }
 
 MacAddress MacAddress::random() {

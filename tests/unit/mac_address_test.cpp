@@ -38,6 +38,13 @@ TEST(MacAddress, RandomOnesDiffer) {
     EXPECT_TRUE(differs);
 }
 
+TEST(MacAddress, GroupsAreReadAsGroupsOnly) {
+    EXPECT_EQ(MacAddress::parse_group("01:00:5e:01:02:03").text(), "01:00:5e:01:02:03");
+    EXPECT_TRUE(MacAddress::parse_group("33:33:00:00:00:01").is_group());
+    EXPECT_THROW(MacAddress::parse_group("52:54:00:12:34:56"), Error);
+    EXPECT_THROW(MacAddress::parse_group("01:00:5e:01:02"), Error);
+}
+
 struct Refused {
     std::string text;
     const char* cause;

@@ -106,6 +106,7 @@ Interface read_interface(const Document& document, const xmlNode* element, Inter
     if (const auto address = attribute(mac, "address")) {
         interface.mac = document.read_at(mac, [&] { return MacAddress::parse(*address); });
     }
+    interface.alias = printable(document, child(element, "alias"), "name");
     interface.model = printable(document, child(element, "model"), "type");
     interface.queue_pairs = number<uint16_t>(document, child(element, "driver"), "queues",
                                              "number of queues", queue_pairs_max)

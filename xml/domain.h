@@ -26,6 +26,7 @@ struct Interface {
     std::optional<std::string> socket; // Of kind vhostuser: a path.
     bool socket_server = false;        // Of kind vhostuser: QEMU listens there, the pump connects.
     std::optional<std::string> target; // Name of the device on the host.
+    std::optional<std::string> alias;  // libvirt's name for the card, and QEMU's.
     std::optional<MacAddress> mac;     // Absent: libvirt makes one up.
     std::optional<std::string> model;  // Of the card the guest sees.
     uint16_t queue_pairs = 1;

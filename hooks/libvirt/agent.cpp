@@ -1,0 +1,156 @@
+#include "hooks/libvirt/agent.h"
+
+#include "backend/base/error.h"
+#include "backend/base/log.h"
+#include "hooks/libvirt/monitor.h"
+#include "xml/domain.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace tapline::libvirt {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto reconnect_pause_min = 100ms;
+constexpr auto reconnect_pause_max = 5000ms;
+// A guest decides how often it changes its filter, we how often we look.
+constexpr auto pause_before_look = 20ms;
+
+// Nobody is there to answer to: what one guest's card is refused shall not end the service of the
+// others.
+template <typename Do> void log_refusal(Do act) {
+    try {
+        act();
+    } catch (const Error& error) {
+        log(LogLevel::warning, "{}", error.what());
+    }
+}
+
+} // namespace
+
+Agent::Agent(MainLoop& loop, Options options) : loop_(loop), options_(std::move(options)) {
+    link_source_ = loop_.on_readable(links_.fd(), [this] {
+        links_.drain();
+        look_for_new_devices();
+    });
+    pause_ = reconnect_pause_min;
+    connect();
+}
+
+void Agent::connect() {
+    connect_source_.reset();
+    try {
+        session_ = std::make_unique<Session>(Connection::open(options_.uri), [this] { wake(); });
+        for (const Domain& domain : session_->connection.running()) {
+            domains_.insert(domain.uuid());
+        }
+    } catch (const Error& error) {
+        session_.reset();
+        if (pause_ == reconnect_pause_min) { // Once for each loss, however often it fails.
+            log(LogLevel::warning, "{}; trying again until it works", error.what());
+        }
+        connect_later();
+        return;
+    }
+    log(LogLevel::info, "connected to libvirt, {} guests run", domains_.size());
+    pause_ = reconnect_pause_min;
+    wake();
+}
+
+void Agent::connect_later() {
+    connect_source_ = loop_.every(pause_, [this] { connect(); });
+    pause_ = std::min(pause_ * 2, std::chrono::milliseconds(reconnect_pause_max));
+}
+
+void Agent::wake() noexcept {
+    if (!waiting_) {
+        waiting_ = true;
+        work_source_ = loop_.every(pause_before_look, [this] { work(); });
+    }
+}
+
+void Agent::work() {
+    work_source_.reset();
+    waiting_ = false;
+    if (!session_) {
+        return;
+    }
+    Events::News news = session_->events.take();
+    domains_.merge(news.domains);
+    if (news.lost) {
+        log(LogLevel::warning, "libvirt has closed the connection");
+        session_.reset();
+        connect_later();
+        return;
+    }
+    for (const std::string& uuid : std::exchange(domains_, {})) {
+        log_refusal([&] { look_at(uuid); });
+    }
+}
+
+// A pump that was started again may have made its device anew, and libvirt does not know.
+void Agent::look_for_new_devices() {
+    std::map<std::string, int> now;
+    log_refusal([&] {
+        for (const MacvtapDevice& device : list_macvtaps(netlink_)) {
+            now.emplace(device.name, device.index);
+        }
+        for (const auto& [uuid, devices] : seen_) {
+            for (const auto& [name, device] : devices) {
+                const auto found = now.find(name);
+                if (found != now.end() && found->second != device.index) {
+                    domains_.insert(uuid);
+                    wake();
+                }
+            }
+        }
+    });
+}
+
+void Agent::look_at(const std::string& uuid) {
+    if (!session_->connection.is_running(uuid)) {
+        seen_.erase(uuid);
+        return;
+    }
+    const Domain domain = session_->connection.find(uuid);
+    const auto described = xml::Domain::parse(domain.xml(Description::live), domain.name());
+    Devices& devices = seen_[uuid];
+    for (const Card& card : cards_of(described, options_.direct)) {
+        if (!card.libvirt_follows && !card.id.empty() && !card.device.empty()) {
+            log_refusal([&] { sync(domain, card, devices); });
+        }
+    }
+}
+
+void Agent::sync(const Domain& domain, const Card& card, Devices& devices) {
+    // Also where nothing may follow: QEMU tells of the next change only once it was asked.
+    const RxFilter guest =
+        parse_rx_filter(ask_qemu(domain, "query-rx-filter", {{"name", card.id}}));
+    const MacvtapDevice device = find_macvtap(netlink_, card.device);
+    const auto filter = read_device_filter(netlink_, device);
+    if (!filter) {
+        return; // It went just now; so does the guest, or a new one comes.
+    }
+    Device& seen = devices.try_emplace(card.device, Device{}).first->second;
+    seen.index = device.index;
+    if (guest.mac == filter->mac) {
+        seen.refused_mac.reset();
+    } else if (!card.policy.trusts_mac && guest.mac && guest.mac != seen.refused_mac) {
+        seen.refused_mac = guest.mac;
+        log(LogLevel::warning,
+            "guest '{}' uses MAC address {}, and '{}' keeps {}: nothing will reach it "
+            "(to allow that, trust the guest: trustGuestRxFilters)",
+            domain.name(), guest.mac->text(), card.device, filter->mac.text());
+    }
+    const FilterChange change = plan_change(guest, card.policy, *filter);
+    if (change.empty()) {
+        return;
+    }
+    change_device_filter(netlink_, device, change);
+    log(LogLevel::info, "'{}' follows guest '{}': {}", card.device, domain.name(), to_text(change));
+}
+
+} // namespace tapline::libvirt

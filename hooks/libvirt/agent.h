@@ -1,0 +1,66 @@
+// Keeps devices as their guests want them, where the owner allows it. Whatever the event was, all
+// cards of its guest are looked at.
+#pragma once
+
+#include "backend/base/main_loop.h"
+#include "backend/link_watch.h"
+#include "backend/netlink.h"
+#include "hooks/libvirt/card.h"
+#include "hooks/libvirt/connection.h"
+#include "hooks/libvirt/events.h"
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+namespace tapline::libvirt {
+
+class Agent {
+public:
+    struct Options {
+        std::optional<std::string> uri; // Absent: libvirt's default.
+        MulticastPolicy direct{};       // Of the devices that libvirt makes itself.
+    };
+
+    Agent(MainLoop& loop, Options options);
+
+private:
+    // Both or neither: what listens must go before what it listens to.
+    struct Session {
+        Session(Connection opened, const std::function<void()>& wake)
+            : connection(std::move(opened)), events(connection, wake) {}
+        Connection connection;
+        Events events;
+    };
+    struct Device {
+        int index;                             // Another one: made anew, without its filter.
+        std::optional<MacAddress> refused_mac; // The guest was told of once.
+    };
+    using Devices = std::map<std::string, Device>; // By name.
+
+    void connect();
+    void connect_later();
+    void wake() noexcept;
+    void work();
+    void look_for_new_devices();
+    void look_at(const std::string& uuid);
+    void sync(const Domain& domain, const Card& card, Devices& devices);
+
+    MainLoop& loop_;
+    Options options_;
+    Netlink netlink_ = Netlink::open();
+    LinkWatch links_ = LinkWatch::open();
+    std::unique_ptr<Session> session_;    // Null: not connected.
+    std::chrono::milliseconds pause_;     // Before the next try to connect.
+    std::set<std::string> domains_;       // To look at,
+    bool waiting_ = false;                // as soon as work() runs.
+    std::map<std::string, Devices> seen_; // By domain.
+    MainLoop::Source link_source_;
+    MainLoop::Source work_source_;
+    MainLoop::Source connect_source_;
+};
+
+} // namespace tapline::libvirt

@@ -1,0 +1,34 @@
+// One network card of a running guest that is, or could be, on a device of Tapline's kind.
+#pragma once
+
+#include "hooks/libvirt/rx_filter.h"
+#include "xml/domain.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tapline::libvirt {
+
+enum class Way {
+    direct,  // libvirt made the device.
+    handoff, // libvirt opened the queues of a device of ours.
+    pump,    // A pump serves it.
+    fds,     // We opened the queues and passed them to QEMU; libvirt does not know.
+};
+const char* to_text(Way way);
+
+struct Card {
+    Way way{};
+    MacAddress mac;     // As it began; the guest may have changed it.
+    std::string id;     // QEMU's name for it; empty where libvirt tells none.
+    std::string device; // On the host; empty where libvirt does not tell.
+    uint16_t queue_pairs = 1;
+    FilterPolicy policy;
+    bool libvirt_follows = false; // libvirt itself sees to the filter.
+};
+
+// direct is the policy for devices that libvirt makes.
+std::vector<Card> cards_of(const xml::Domain& domain, MulticastPolicy direct);
+
+} // namespace tapline::libvirt

@@ -1,0 +1,16 @@
+// Where a running guest takes one more PCI card.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <optional>
+#include <string>
+
+namespace tapline::libvirt {
+
+// The bus for device_add, by what query-pci returns; absent where QEMU chooses, on the machine type
+// pc. libvirt gives its own cards the first free port, so this is the last one. Throws Error where
+// there is none.
+std::optional<std::string> free_pci_bus(const nlohmann::json& buses);
+
+} // namespace tapline::libvirt

@@ -1,0 +1,30 @@
+// The program behind `tapline libvirt`: what calls libvirt, and so can be no hook of it.
+#include "backend/base/output.h"
+#include "backend/base/program.h"
+#include "hooks/libvirt/verbs.h"
+
+#include "config.h"
+
+namespace tapline::libvirt {
+namespace {
+
+constexpr Verb verbs[] = {
+    {"agent", "keep devices as their guests want them, where they may", agent_verb}};
+
+int run(Arguments arguments) {
+    arguments.front() = "tapline-libvirt";
+    if (arguments.size() == 2 && arguments[1] == "--version") {
+        print("tapline-libvirt {}\n", TAPLINE_VERSION);
+        return 0;
+    }
+    return run_one_of(verbs, arguments);
+}
+
+} // namespace
+} // namespace tapline::libvirt
+
+int main(int argc, char** argv) {
+    return tapline::run_program("tapline-libvirt", [&] {
+        return tapline::libvirt::run({argv, argv + argc});
+    });
+}

@@ -103,6 +103,7 @@ void Loop::watch_tap() noexcept {
 // wake-up is followed by one more look. A direction over its rate only waits for its time.
 void Loop::sleep(std::optional<std::chrono::nanoseconds> limit) noexcept {
     limit = earlier(limit, earlier(send_wait(), read_wait()));
+    spin_.begin_idling();
     bool more = false;
     bool polls = false;
     const auto await_chains = [&](QueuePair::Lane& used) {

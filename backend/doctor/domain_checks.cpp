@@ -1,8 +1,8 @@
 #include "backend/doctor/domain_checks.h"
 
 #include "backend/base/error.h"
-#include "backend/doctor/tool.h"
 #include "backend/interface_spec.h"
+#include "backend/tool.h"
 
 #include <fmt/format.h>
 

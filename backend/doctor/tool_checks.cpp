@@ -1,7 +1,7 @@
 #include "backend/doctor/tool_checks.h"
 
-#include "backend/doctor/tool.h"
 #include "backend/doctor/version.h"
+#include "backend/tool.h"
 
 #include "config.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace tapline::doctor {
+namespace tapline {
 
 struct Answer {
     int status; // Its exit code, 128 + N after signal N.
@@ -17,4 +17,4 @@ struct Answer {
 // executed.
 std::optional<Answer> answer_of(std::vector<std::string> command);
 
-} // namespace tapline::doctor
+} // namespace tapline

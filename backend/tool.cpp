@@ -1,4 +1,4 @@
-#include "backend/doctor/tool.h"
+#include "backend/tool.h"
 
 #include <glib.h>
 #include <sys/wait.h>
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <iterator>
 
-namespace tapline::doctor {
+namespace tapline {
 
 std::optional<Answer> answer_of(std::vector<std::string> command) {
     std::vector<char*> argv;
@@ -27,4 +27,4 @@ std::optional<Answer> answer_of(std::vector<std::string> command) {
                   .errors = errors};
 }
 
-} // namespace tapline::doctor
+} // namespace tapline

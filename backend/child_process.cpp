@@ -57,6 +57,12 @@ Failure become(const Command& command, char* const* argv, pid_t caller) {
             return failed(Failure::Step::user);
         }
     }
+    if (command.detached) {
+        const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (setsid() < 0 || nothing < 0 || dup2(nothing, STDIN_FILENO) < 0) {
+            return failed(Failure::Step::descriptors);
+        }
+    }
     if (command.output >= 0 &&
         (dup2(command.output, STDOUT_FILENO) < 0 || dup2(command.output, STDERR_FILENO) < 0)) {
         return failed(Failure::Step::descriptors);

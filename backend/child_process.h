@@ -18,6 +18,7 @@ struct Command {
     int network_namespace = -1;         // Negative: the caller's.
     int output = -1;                    // Where 1 and 2 go. Negative: the caller's.
     int signal_at_end = 0;              // When the thread that started it ends; 0: none.
+    bool detached = false;              // In a session of its own, with nothing to read.
 };
 
 class ChildProcess {

@@ -117,6 +117,32 @@ UniqueFd TapNode::open_private() const {
     return fd;
 }
 
+// It appears whole, in place of another one if need be.
+void TapNode::publish() const {
+    const UniqueFd seen = look_at(path_);
+    if (seen && is_node_of(seen.get(), number_)) {
+        return;
+    }
+    const std::string made =
+        fmt::format("/dev/{}{}-{}", left_node_prefix, getpid(), minor(number_));
+    if (mknod(made.c_str(), private_node, number_) < 0) {
+        throw Error::from_errno(fmt::format("make {} for '{}'", path_, device_name_),
+                                errno == EPERM ? "the container's device rules forbid it" : "");
+    }
+    if (rename(made.c_str(), path_.c_str()) < 0) {
+        const int code = errno;
+        unlink(made.c_str());
+        throw Error::from_errno(fmt::format("make {} for '{}'", path_, device_name_), {}, code);
+    }
+}
+
+void TapNode::withdraw() const noexcept {
+    const UniqueFd seen = look_at(path_);
+    if (seen && is_node_of(seen.get(), number_)) {
+        unlink(path_.c_str());
+    }
+}
+
 UniqueFd TapNode::look_at_path(const std::string& operation) const {
     UniqueFd node = look_at(path_);
     if (!node || !is_node_of(node.get(), number_)) {

@@ -26,6 +26,13 @@ public:
     // belong to a device of the same index in another one. Never opens anything else.
     UniqueFd open() const;
 
+    // Sees to it that /dev/tapN is this device's node, also where none was made, or one of another
+    // network namespace has the name: for a program that opens that and looks no further.
+    void publish() const;
+    // Removes that node where the kernel did not make it, and so leaves it. For a device that is
+    // gone, while nobody can have made another one.
+    void withdraw() const noexcept;
+
     // Throws Error where /dev/tapN is not this device's node.
     void set_owner(const Owner& owner) const;
     void set_mode(mode_t mode) const;

@@ -3,6 +3,7 @@
 #include "backend/base/log.h"
 #include "backend/base/main_loop.h"
 #include "backend/base/program.h"
+#include "backend/base/readiness.h"
 #include "backend/json.h"
 #include "backend/link_watch.h"
 #include "backend/node_users.h"
@@ -186,6 +187,7 @@ int run(const std::vector<std::string>& arguments) {
     status.tell("listening", host.facts);
     log(LogLevel::info, "ready: {}", to_line(host.facts));
     std::visit([&](auto& source) { serve(server, source); }, front_ends);
+    tell_ready();
     const auto tell_stopped = [&] {
         server.stop();
         status.tell("stopped", {{"counters", server.counters()}});

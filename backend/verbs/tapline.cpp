@@ -31,6 +31,7 @@ std::string usage() {
            fmt::format("  {:<10} {}\n", "pump", "serve a guest over vhost-user (tapline-pump)") +
            fmt::format("  {:<10} {}\n", "bench", "measure Tapline here (tapline-bench)") +
            fmt::format("  {:<10} {}\n", "xml", "read libvirt's domain XML (tapline-xml)") +
+           fmt::format("  {:<10} {}\n", "hook", "what libvirt calls (tapline-hook)") +
            fmt::format("  {:<10} {}\n", "libvirt", "serve libvirt's guests (tapline-libvirt)") +
            "\n`tapline --version` tells the version, `tapline VERB --help` a verb's options.\n";
 }

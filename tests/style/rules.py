@@ -22,7 +22,7 @@ LAYERS = {
     "iouring": ("backend/base", "backend", "vhost"),
     "xml": ("backend/base", "backend", "backend/verbs", "iouring"),
     "hooks/libvirt": ("backend/base", "backend", "backend/verbs", "iouring", "xml", "hooks"),
-    "hooks": ("backend/base", "backend", "xml"),
+    "hooks": ("backend/base", "backend", "backend/verbs", "xml"),
     "tests": ("backend/base", "backend", "backend/doctor", "vhost", "iouring", "xml", "hooks",
               "hooks/libvirt"),
 }

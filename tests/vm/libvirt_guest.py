@@ -8,6 +8,7 @@ import uuid
 import initramfs
 from guest import MACHINES, Shell
 from lab import Lab
+from libvirt_cards import metadata_of
 from process import Listener
 from unpacked import IPERF3
 
@@ -53,17 +54,18 @@ DOMAIN = """
 SPARE_PORTS = "<controller type='pci' model='pcie-root-port'/>" * 4
 
 
-def domain_xml(lab: Lab, name, interfaces, metadata="", memory_backing=SHARED_MEMORY):
-    """Boots what the other guests do. `interfaces` are elements, best with <rom enabled='no'/>."""
+def domain_xml(lab: Lab, name, cards, memory_backing=SHARED_MEMORY):
+    """Of a domain that boots what the other guests do."""
     kernel = initramfs.Kernel(MACHINE.kernel_root)
     archive = lab.path("initramfs")
     if not os.path.exists(archive):
         initramfs.build(kernel, archive, MODULES, PROGRAMS)
         shutil.copy(kernel.image, lab.path("kernel"))
     return DOMAIN.format(
-        name=name, uuid=domain_uuid(name), metadata=metadata, memory_mib=MEMORY_MIB,
+        name=name, uuid=domain_uuid(name), metadata=metadata_of(cards), memory_mib=MEMORY_MIB,
         memory_backing=memory_backing, kernel=lab.path("kernel"), initrd=archive,
-        emulator=MACHINE.qemu, spare_ports=SPARE_PORTS, interfaces=interfaces,
+        emulator=MACHINE.qemu, spare_ports=SPARE_PORTS,
+        interfaces="".join(card.interface() for card in cards),
         console=lab.path(f"{name}-console.log"), shell=SHELL.format(name=name))
 
 

@@ -8,8 +8,9 @@ from process import Child, Deadline, Failure, TalkingChild, run, tail
 from unpacked import CHECKOUT
 
 BUILD = f"{CHECKOUT}/build/release"
-PROGRAM_FOLDERS = ":".join(f"{BUILD}/{folder}" for folder in ("iouring", "xml", "hooks"))
-TAPLINE = f"{BUILD}/backend/tapline"
+TAPLINE = "/usr/local/bin/tapline"
+LIBEXEC = "/usr/local/libexec/tapline"  # Meson's default.
+HOOK = f"{LIBEXEC}/tapline-hook"
 START_LIMIT_S = 30
 COMMAND_LIMIT_S = 60
 
@@ -29,6 +30,14 @@ for file in passwd group; do
 done
 echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin >>/etc/passwd
 echo libvirt-qemu:x:64055: >>/etc/group
+
+# Tapline, as if it was installed.
+mount -t tmpfs -o mode=755 private /usr/local
+mkdir -p $LIBEXEC /usr/local/bin
+ln -s $BUILD/backend/tapline /usr/local/bin/tapline
+for program in $BUILD/*/tapline-* $BUILD/hooks/libvirt/tapline-*; do
+    if [ -f $program ]; then ln -s $program $LIBEXEC; fi
+done
 
 # QEMU's modules, which the installed one only may load: another one aborts.
 for folder in /usr/lib/*/qemu; do mount -t tmpfs private $folder; done
@@ -74,7 +83,8 @@ class Machine(TalkingChild):
 
     def __init__(self, lab, namespace, name):
         super().__init__(
-            namespace.command("unshare", "--mount", "--pid", "--fork", "--kill-child",
+            namespace.command("env", f"BUILD={BUILD}", f"LIBEXEC={LIBEXEC}",
+                              "unshare", "--mount", "--pid", "--fork", "--kill-child",
                               "--mount-proc", "sh", "-c", SET_UP), lab.path(f"{name}.log"))
 
     def end(self):
@@ -124,7 +134,7 @@ class LibvirtHost:
     def command(self, *arguments):
         """A command line that runs on the host."""
         return ["nsenter", "--target", str(self.first_process), "--mount", "--net", "--pid",
-                "env", f"TAPLINE_EXEC_PATH={PROGRAM_FOLDERS}", *arguments]
+                *arguments]
 
     def run(self, *arguments):
         return run(*self.command(*arguments), limit_s=COMMAND_LIMIT_S)
@@ -132,6 +142,15 @@ class LibvirtHost:
     def virsh(self, *arguments):
         """What it prints; Failure with what it says where it fails."""
         return self.run("virsh", "--quiet", "--connect", "qemu:///system", *arguments)
+
+    def trace(self):
+        """What interfaces leave on a host while they are there: links, nodes, records, sockets,
+        processes."""
+        nodes = [name for name in os.listdir(self.outside("/dev")) if name.startswith("tap")]
+        files = [f"{folder}/{name}" for folder, _, names in os.walk(self.outside("/run/tapline"))
+                 for name in names]
+        pumps = self.run("sh", "-c", "pgrep --full 'tapline-(pump|hook)' || true").split()
+        return sorted((*self.namespace.links(), *nodes, *files, *pumps))
 
     def start_libvirtd(self):
         """libvirtd looks for hooks when it starts, and only then."""

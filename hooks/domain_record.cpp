@@ -1,0 +1,105 @@
+#include "hooks/domain_record.h"
+
+#include "backend/base/error.h"
+#include "backend/record_folder.h"
+
+#include "config.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <glib.h>
+#include <nlohmann/json.hpp>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
+
+namespace tapline::hooks {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr auto folder = TAPLINE_RUNSTATE "/domains";
+constexpr size_t record_bytes_max = 1 << 20;
+
+std::string path_of(const std::string& uuid) {
+    if (g_uuid_string_is_valid(uuid.c_str()) == 0) {
+        throw Error({.operation = "find the record of the domain",
+                     .cause = fmt::format("'{}' is no UUID", uuid)});
+    }
+    return fmt::format("{}/{}", folder, uuid);
+}
+
+} // namespace
+
+bool DomainRecord::exists(const std::string& uuid) {
+    return access(path_of(uuid).c_str(), F_OK) == 0;
+}
+
+DomainRecord DomainRecord::open(const std::string& uuid) {
+    const std::string path = path_of(uuid);
+    make_record_folder(folder);
+    UniqueFd lock(::open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!lock || flock(lock.get(), LOCK_EX) < 0) {
+        throw Error::from_errno(fmt::format("lock {}", folder));
+    }
+    DomainRecord record(path, std::move(lock));
+    record.read();
+    return record;
+}
+
+void DomainRecord::put(const MadeInterface& interface) {
+    std::erase_if(interfaces_,
+                  [&](const MadeInterface& each) { return each.device == interface.device; });
+    interfaces_.push_back(interface);
+    write();
+}
+
+void DomainRecord::drop(const std::string& device) {
+    std::erase_if(interfaces_, [&](const MadeInterface& each) { return each.device == device; });
+    if (!interfaces_.empty()) {
+        write();
+    } else if (unlink(path_.c_str()) < 0 && errno != ENOENT) {
+        throw Error::from_errno(fmt::format("remove {}", path_));
+    }
+}
+
+void DomainRecord::read() {
+    const UniqueFd file = open_plain_file(path_);
+    if (!file) {
+        return;
+    }
+    try {
+        const auto facts = Json::parse(read_start(file.get(), record_bytes_max));
+        for (const Json& each : facts.at("interfaces")) {
+            interfaces_.push_back({.device = each.at("device").get<std::string>(),
+                                   .socket = each.at("socket").get<std::string>(),
+                                   .description = each.at("description").get<std::string>()});
+            check_interface_name(interfaces_.back().device);
+        }
+    } catch (const nlohmann::json::exception&) {
+        throw Error(
+            {.operation = fmt::format("read {}", path_),
+             .cause = "it is damaged",
+             .next_step = "see `tapline list` for what was made, delete that and the file"});
+    }
+}
+
+// Whole or not at all.
+void DomainRecord::write() const {
+    Json list = Json::array();
+    for (const MadeInterface& each : interfaces_) {
+        list.push_back(
+            {{"device", each.device}, {"socket", each.socket}, {"description", each.description}});
+    }
+    const std::string text =
+        Json{{"interfaces", list}}.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+    g_autoptr(GError) failure = nullptr;
+    if (g_file_set_contents(path_.c_str(), text.data(), static_cast<gssize>(text.size()),
+                            &failure) == 0) {
+        throw Error({.operation = fmt::format("write {}", path_), .cause = failure->message});
+    }
+}
+
+} // namespace tapline::hooks

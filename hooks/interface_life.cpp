@@ -1,0 +1,125 @@
+#include "hooks/interface_life.h"
+
+#include "backend/base/error.h"
+#include "backend/reconcile.h"
+#include "backend/tap_node.h"
+#include "hooks/pump_service.h"
+#include "hooks/qemu_user.h"
+#include "hooks/socket_folder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+
+namespace tapline::hooks {
+namespace {
+
+// Of that name and made by tapline, whole or halfway, and nobody's own.
+std::optional<MacvtapDevice> find_device(Netlink& netlink, const std::string& name) {
+    const std::vector<MacvtapDevice> devices = list_macvtaps(netlink);
+    const auto found = std::ranges::find(devices, name, &MacvtapDevice::name);
+    if (found == devices.end()) {
+        return std::nullopt;
+    }
+    const auto record = read_device_record(found->record_id.value_or(found->group));
+    const bool known = found->ours() || record;
+    const bool owned = record && record->state == RecordState::owned;
+    return known && !owned ? std::optional(*found) : std::nullopt;
+}
+
+void remove_device(Netlink& netlink, const std::string& name) {
+    const auto device = find_device(netlink, name);
+    if (!device) {
+        return;
+    }
+    const TapNode node = TapNode::of(*device);
+    delete_macvtap(netlink, *device);
+    erase_device_record(device->record_id.value_or(device->group));
+    node.withdraw();
+}
+
+// libvirt opens the node as root; QEMU's user has it, too, as libvirt sees to for devices of its
+// own.
+void hand_out_node(const MacvtapDevice& device, const InterfaceSpec& spec) {
+    const TapNode node = TapNode::of(device);
+    node.publish();
+    node.set_owner(spec.owner() ? *spec.owner() : find_qemu_user());
+    if (spec.node_mode()) {
+        node.set_mode(*spec.node_mode());
+    }
+}
+
+// Kept last: until then it goes with whatever fails.
+void make_device(Netlink& netlink, const InterfacePlan& plan) {
+    OwnedMacvtap owned = create_over_leftovers(netlink, plan.spec);
+    const TapNode node = TapNode::of(owned.device());
+    try {
+        if (!plan.socket) {
+            hand_out_node(owned.device(), plan.spec);
+        }
+        owned.keep();
+    } catch (...) {
+        node.withdraw();
+        throw;
+    }
+}
+
+void start_pump(const InterfacePlan& plan) {
+    make_socket_folder();
+    PumpService(*plan.spec.name()).start(plan.pump_options);
+}
+
+} // namespace
+
+MadeInterface MadeInterface::of(const InterfacePlan& plan) {
+    return {.device = *plan.spec.name(),
+            .socket = plan.socket.value_or(""),
+            .description = plan.description};
+}
+
+void make_interface(Netlink& netlink, const InterfacePlan& plan) {
+    const bool found = has_device(netlink, plan);
+    if (!found) {
+        remove_interface(netlink, MadeInterface::of(plan)); // A pump without its device.
+        make_device(netlink, plan);
+    }
+    if (!plan.socket) {
+        return;
+    }
+    try {
+        start_pump(plan);
+    } catch (...) {
+        if (!found) {
+            remove_device(netlink, *plan.spec.name());
+        }
+        throw;
+    }
+}
+
+bool has_device(Netlink& netlink, const InterfacePlan& plan) {
+    const auto device = find_device(netlink, *plan.spec.name());
+    return device && device->ours() && device->up && device->parent == plan.spec.parent();
+}
+
+void remove_interface(Netlink& netlink, const MadeInterface& made) {
+    std::exception_ptr failure;
+    const auto attempt = [&](const std::function<void()>& step) {
+        try {
+            step();
+        } catch (const Error&) {
+            failure = failure ? failure : std::current_exception();
+        }
+    };
+    if (!made.socket.empty()) {
+        attempt([&] { PumpService(made.device).stop(); });
+        attempt([&] { remove_socket(made.socket); });
+    }
+    attempt([&] { remove_device(netlink, made.device); });
+    if (failure) {
+        std::rethrow_exception(failure);
+    }
+}
+
+} // namespace tapline::hooks

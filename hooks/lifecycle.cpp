@@ -1,0 +1,113 @@
+#include "hooks/lifecycle.h"
+
+#include "backend/base/error.h"
+#include "backend/base/log.h"
+#include "hooks/interface_life.h"
+#include "hooks/preflight.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+
+namespace tapline::hooks {
+namespace {
+
+bool is_recorded(const DomainRecord& record, const InterfacePlan& plan) {
+    return std::ranges::find(record.interfaces(), plan.description, &MadeInterface::description) !=
+           record.interfaces().end();
+}
+
+// Goes on where something fails. Throws the first Error then.
+void remove_all(Netlink& netlink, DomainRecord& record,
+                const std::vector<MadeInterface>& interfaces) {
+    std::exception_ptr failure;
+    for (const MadeInterface& made : interfaces) {
+        try {
+            remove_interface(netlink, made);
+            record.drop(made.device);
+        } catch (const Error&) {
+            failure = failure ? failure : std::current_exception();
+        }
+    }
+    if (failure) {
+        std::rethrow_exception(failure);
+    }
+}
+
+// What an earlier start of the domain made, and this one has no use for.
+void remove_others(Netlink& netlink, DomainRecord& record,
+                   const std::vector<InterfacePlan>& plans) {
+    std::vector<MadeInterface> others = record.interfaces();
+    std::erase_if(others, [&](const MadeInterface& made) {
+        return std::ranges::any_of(plans, [&](const InterfacePlan& plan) {
+            return plan.description == made.description && has_device(netlink, plan);
+        });
+    });
+    remove_all(netlink, record, others);
+}
+
+void make(Netlink& netlink, DomainRecord& record, const InterfacePlan& plan) {
+    record.put(MadeInterface::of(plan));
+    make_interface(netlink, plan);
+}
+
+} // namespace
+
+void prepare(const xml::Domain& domain) {
+    const std::vector<InterfacePlan> plans = plans_of(domain);
+    Netlink netlink = Netlink::open();
+    std::vector<InterfaceSpec> devices = direct_devices_of(netlink, domain);
+    if (plans.empty()) { // Nothing that would need a record.
+        check_devices(netlink, devices);
+        return;
+    }
+    DomainRecord record = DomainRecord::open(domain.uuid);
+    try {
+        remove_others(netlink, record, plans);
+        for (const InterfacePlan& plan : plans) {
+            if (!is_recorded(record, plan)) {
+                devices.push_back(plan.spec);
+            }
+        }
+        check_devices(netlink, devices);
+        for (const InterfacePlan& plan : plans) {
+            make(netlink, record, plan);
+        }
+    } catch (...) {
+        try {
+            remove_all(netlink, record, record.interfaces());
+        } catch (const Error& error) { // The first refusal is the one that matters.
+            log(LogLevel::warning, "{}", error.what());
+        }
+        throw;
+    }
+}
+
+void reconnect(const xml::Domain& domain) {
+    const std::vector<InterfacePlan> plans = plans_of(domain);
+    if (plans.empty()) {
+        return;
+    }
+    Netlink netlink = Netlink::open();
+    DomainRecord record = DomainRecord::open(domain.uuid);
+    for (const InterfacePlan& plan : plans) {
+        try {
+            make(netlink, record, plan);
+        } catch (const Error& error) {
+            log(LogLevel::warning, "{}", error.what());
+        }
+    }
+}
+
+void release(const std::string& uuid) {
+    if (!DomainRecord::exists(uuid)) {
+        return;
+    }
+    Netlink netlink = Netlink::open();
+    DomainRecord record = DomainRecord::open(uuid);
+    const std::vector<MadeInterface> made = record.interfaces();
+    remove_all(netlink, record, made);
+}
+
+} // namespace tapline::hooks

@@ -1,0 +1,32 @@
+#include "hooks/pump_service.h"
+
+#include "hooks/kept_pump.h"
+#include "hooks/pump_files.h"
+#include "hooks/pump_unit.h"
+
+namespace tapline::hooks {
+
+void PumpService::start(const std::vector<std::string>& options) const {
+    if (pid()) {
+        return;
+    }
+    const PumpFiles files(device_);
+    files.write_options(options);
+    try {
+        (systemd_runs() ? start_pump_unit : start_kept_pump)(device_);
+    } catch (...) {
+        files.remove();
+        throw;
+    }
+}
+
+void PumpService::stop() const {
+    (systemd_runs() ? stop_pump_unit : stop_kept_pump)(device_);
+    PumpFiles(device_).remove();
+}
+
+std::optional<pid_t> PumpService::pid() const {
+    return (systemd_runs() ? find_pump_of_unit : find_kept_pump)(device_);
+}
+
+} // namespace tapline::hooks

@@ -70,9 +70,9 @@ void GuestToWire::send_express(Ring& ring, unsigned end) noexcept {
 
 template <bool gated> void GuestToWire::take(Ring& ring) noexcept {
     const std::span available = std::span(batch_).first(queue_.peek(parts_, batch_));
-    uint16_t slot = 0;
+    unsigned slot = 0;
     uint64_t frames = 0;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0; // With their headers.
     // The lane takes the first frames of a turn, up to one that is none for it: from there on all
     // are written, as changing back would need a system call to keep them in order.
     bool express = express_ != nullptr;
@@ -94,7 +94,7 @@ template <bool gated> void GuestToWire::take(Ring& ring) noexcept {
         }
         if (may_go) {
             ++frames;
-            bytes += chain.readable_bytes - header_bytes_;
+            bytes += chain.readable_bytes;
         }
         if (express) {
             if (may_go && express_->add(frame, chain.readable_bytes, header_bytes_)) {
@@ -105,7 +105,7 @@ template <bool gated> void GuestToWire::take(Ring& ring) noexcept {
             express = false;
         }
         if (may_go) {
-            ring.write_tap(frame, slot);
+            ring.write_tap(frame, static_cast<uint16_t>(slot));
         }
         ++slot;
     }
@@ -114,7 +114,7 @@ template <bool gated> void GuestToWire::take(Ring& ring) noexcept {
     }
     batch_size_ = slot;
     frames_sent_ = frames;
-    bytes_sent_ = bytes;
+    bytes_sent_ = bytes - frames * header_bytes_;
 }
 
 // Not tried again: frames behind it in the batch may have gone, and it would overtake them.

@@ -19,10 +19,11 @@ constexpr unsigned reads_per_turn_max = 32; // 16 to 64 measure the same.
 
 class HeldFrames {
 public:
-    struct Frame {
-        uint16_t slot;
-        size_t bytes; // With the virtio header.
-    };
+    using Frame = std::span<const std::byte>; // In its slot, with the virtio header.
+
+    // Whole cache lines, and no multiple of a page: else all frames would begin in the same sets.
+    static constexpr size_t stride = 1025 * 64;
+    static_assert(stride >= frame_bytes_max);
 
     HeldFrames() : memory_(new std::byte[memory_bytes]) {}
 
@@ -32,8 +33,8 @@ public:
     }
 
     bool empty() const { return first_ == end_; }
-    const Frame& front() const { return frames_[first_]; }
-    void push(const Frame& frame) { frames_[end_++] = frame; }
+    Frame front() const { return frames_[first_]; }
+    void push(Frame frame) { frames_[end_++] = frame; }
     void pop() {
         if (++first_ == end_) {
             clear();
@@ -42,9 +43,6 @@ public:
     void clear() { first_ = end_ = 0; }
 
 private:
-    // Whole cache lines, and no multiple of a page: else all frames would begin in the same sets.
-    static constexpr size_t stride = 1025 * 64;
-    static_assert(stride >= frame_bytes_max);
     static constexpr size_t memory_bytes = reads_per_turn_max * stride;
 
     std::unique_ptr<std::byte[]> memory_;

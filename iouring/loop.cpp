@@ -103,6 +103,7 @@ void Loop::watch_tap() noexcept {
 // wake-up is followed by one more look. A direction over its rate only waits for its time.
 void Loop::sleep(std::optional<std::chrono::nanoseconds> limit) noexcept {
     limit = earlier(limit, earlier(send_wait(), read_wait()));
+    spin_.begin_idling();
     bool more = false;
     bool polls = false;
     const auto await_chains = [&](QueuePair::Lane& used) {
@@ -139,8 +140,7 @@ std::chrono::microseconds Loop::next_poll_pause() noexcept {
 void Loop::reap() noexcept {
     ring_.for_each_completion([this](Tag tag, int32_t result, bool more) {
         switch (tag.kind) {
-        case TagKind::tap_read:
-            wire_to_guest_->completed(tag.slot, result);
+            [[likely]] case TagKind::tap_read : wire_to_guest_->completed(tag.slot, result);
             break;
         case TagKind::tap_write:
             guest_to_wire_->refused(tag.slot, result);

@@ -38,9 +38,13 @@ public:
     void read_tap(std::span<const iovec> parts, uint16_t slot) noexcept {
         move(parts, IORING_OP_READ, IORING_OP_READV, 0, Tag::pack(TagKind::tap_read, slot));
     }
-    void read_tap_whole(std::span<std::byte> place, uint16_t slot) noexcept { // Within memory.
-        move(place.data(), place.size(), memory_registered_ ? IORING_OP_READ_FIXED : IORING_OP_READ,
-             0, Tag::pack(TagKind::tap_read, slot));
+    // Slots from 0 to count, one read each, to places within memory that are stride bytes apart.
+    void read_tap_slots(std::span<std::byte> first_place, size_t stride, uint16_t count) noexcept {
+        const io_uring_op operation = memory_registered_ ? IORING_OP_READ_FIXED : IORING_OP_READ;
+        for (uint16_t slot = 0; slot < count; ++slot) {
+            move(first_place.data() + slot * stride, first_place.size(), operation, 0,
+                 Tag::pack(TagKind::tap_read, slot));
+        }
     }
     void write_tap(std::span<const iovec> parts, uint16_t slot) noexcept { // Completes if it fails.
         move(parts, IORING_OP_WRITE, IORING_OP_WRITEV, IOSQE_CQE_SKIP_SUCCESS,
@@ -56,15 +60,15 @@ public:
 
     // visit(Tag, int32_t result, bool more): more says that the request goes on.
     template <typename Visitor> void for_each_completion(Visitor visit) noexcept {
-        io_uring_cqe* completion = nullptr;
-        unsigned head = 0;
-        unsigned count = 0;
-        io_uring_for_each_cqe(&ring_, head, completion) {
-            visit(Tag::unpack(completion->user_data), completion->res,
-                  (completion->flags & IORING_CQE_F_MORE) != 0);
-            ++count;
+        const io_uring_cq& queue = ring_.cq;
+        const unsigned end = io_uring_smp_load_acquire(queue.ktail);
+        unsigned head = *queue.khead;
+        for (; head != end; ++head) {
+            const io_uring_cqe& completion = queue.cqes[head & queue.ring_mask];
+            visit(Tag::unpack(completion.user_data), completion.res,
+                  (completion.flags & IORING_CQE_F_MORE) != 0);
         }
-        io_uring_cq_advance(&ring_, count);
+        io_uring_smp_store_release(queue.khead, head);
     }
 
 private:

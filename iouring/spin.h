@@ -19,14 +19,18 @@ public:
     // answers soon, one that has sent its answer may hear nothing for long.
     enum class Work : uint8_t { none, taken, given };
 
+    // Before a sleep, which is part of the gap.
+    void begin_idling() noexcept {
+        if (!idle_since_) {
+            idle_since_ = Clock::now();
+        }
+    }
+
     // After a turn: whether to look again, should the next one find no work.
     bool pays(Work work) noexcept {
         if (work == Work::none) {
-            const auto now = Clock::now();
-            if (!idle_since_) {
-                idle_since_ = now;
-            }
-            return now - *idle_since_ < budget();
+            begin_idling();
+            return Clock::now() - *idle_since_ < budget();
         }
         if (idle_since_) {
             learn(Clock::now() - *idle_since_);

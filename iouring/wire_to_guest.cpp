@@ -47,20 +47,18 @@ unsigned WireToGuest::offer(Ring& ring) noexcept {
     if (!held_.empty()) {
         return 0;
     }
-    begin_turn();
     if (limit_ != nullptr && !limit_reads()) {
         return 0;
     }
     const unsigned count = std::min<unsigned>(reads_wanted_, reads_allowed_);
     if (large_) {
+        begin_turn();
         offer_chains(ring, count);
-    } else {
-        look_at_chains(count);
-        for (; read_count_ < std::min<size_t>(count, chains_.size()); ++read_count_) {
-            ring.read_tap_whole(held_.slot(read_count_), read_count_);
-        }
+        return read_count_ + put_back_;
     }
-    return read_count_ + put_back_;
+    read_count_ = static_cast<uint16_t>(queue_.available(count));
+    ring.read_tap_slots(held_.slot(0), HeldFrames::stride, read_count_);
+    return read_count_;
 }
 
 // False: none may be read yet.
@@ -101,18 +99,6 @@ void WireToGuest::charge_reads() noexcept {
 bool WireToGuest::holds_frames(const vhost::Chain& chain) const noexcept {
     return chain.readable.empty() && chain.writable.size() < read_parts_max &&
            chain.writable_bytes >= format_.header_bytes;
-}
-
-// The ring's next chains, as many as there are up to count. Mostly they are all good.
-void WireToGuest::look_at_chains(size_t count) noexcept {
-    chains_.resize(count);
-    chains_.resize(queue_.peek(parts_, chains_));
-    if (std::ranges::all_of(chains_,
-                            [this](const vhost::Chain& each) { return holds_frames(each); })) {
-        return;
-    }
-    begin_turn();
-    while (chains_.size() < count && look_at_next_chain()) {}
 }
 
 // Adds the ring's next chain to chains_. One that can hold no frame goes back empty, in its turn.
@@ -192,10 +178,6 @@ void WireToGuest::queue_read(Ring& ring, Group group) noexcept {
     ++read_count_;
 }
 
-void WireToGuest::completed(uint16_t slot, int32_t result) noexcept {
-    results_[slot] = result;
-}
-
 bool WireToGuest::publish() noexcept {
     frames_given_ = 0;
     bytes_given_ = 0;
@@ -205,8 +187,12 @@ bool WireToGuest::publish() noexcept {
             charge_reads();
         }
         misplaced_ = false;
-        for (uint16_t slot = 0; slot < read_count_; ++slot) {
-            large_ ? place(slot) : copy(slot);
+        if (large_) {
+            for (uint16_t slot = 0; slot < read_count_; ++slot) {
+                place(slot);
+            }
+        } else {
+            copy_to_chains();
         }
         learn();
         read_count_ = 0;
@@ -221,31 +207,42 @@ bool WireToGuest::publish() noexcept {
     return queue_.publish();
 }
 
-// A small frame: from its slot to the next chain. One that has to wait, or needs more chains than
-// one, is held.
-void WireToGuest::copy(uint16_t slot) noexcept {
-    if (!is_frame(results_[slot], frame_bytes_max)) {
-        return;
+// Small frames, from their slots, each to one chain. From the first on whose chain is an unusual
+// one they are held, and placed one by one.
+void WireToGuest::copy_to_chains() noexcept {
+    std::array<vhost::Delivery, reads_per_turn_max> deliveries;
+    std::array<std::byte*, reads_per_turn_max> frames;
+    size_t count = 0;
+    std::byte* frame = held_.slot(0).data();
+    for (const int32_t result : std::span(results_).first(read_count_)) {
+        if (is_frame(result, frame_bytes_max)) {
+            deliveries[count].bytes = static_cast<uint32_t>(result);
+            frames[count++] = frame;
+        }
+        frame += HeldFrames::stride;
     }
-    const auto bytes = static_cast<size_t>(results_[slot]);
-    const bool next = held_.empty() && chains_done_ < chains_.size();
-    if (!next || bytes > chains_[chains_done_].writable_bytes) {
-        held_.push({.slot = slot, .bytes = bytes});
-        return;
+    const size_t placed = queue_.place(std::span(deliveries).first(count));
+    size_t bytes = 0;
+    for (size_t i = 0; i < placed; ++i) {
+        set_num_buffers(frames[i], 1);
+        std::memcpy(deliveries[i].place, frames[i], deliveries[i].bytes);
+        bytes += deliveries[i].bytes;
     }
-    const vhost::Chain& chain = chains_[chains_done_++];
-    const std::span<std::byte> frame = held_.slot(slot).first(bytes);
-    set_num_buffers(frame, 1);
-    copy_to_parts(frame, chain.writable);
-    queue_.complete(chain, static_cast<uint32_t>(bytes));
-    count(bytes);
+    frames_given_ += placed;
+    bytes_given_ += bytes - placed * format_.header_bytes;
+    for (size_t i = placed; i < count; ++i) {
+        held_.push({frames[i], deliveries[i].bytes});
+    }
+    if (placed < count) {
+        begin_turn();
+    }
 }
 
 // virtio 1.2, 5.1.6.4. The kernel leaves the field alone or zeroes it, by version.
-void WireToGuest::set_num_buffers(std::span<std::byte> frame, size_t count) const noexcept {
+void WireToGuest::set_num_buffers(std::byte* frame, size_t count) const noexcept {
     if (format_.header_bytes == header_with_num_buffers) {
         const Le16 num_buffers = static_cast<uint16_t>(count);
-        std::memcpy(frame.data() + num_buffers_offset, &num_buffers, sizeof num_buffers);
+        std::memcpy(frame + num_buffers_offset, &num_buffers, sizeof num_buffers);
     }
 }
 
@@ -271,8 +268,9 @@ void WireToGuest::place(uint16_t slot) noexcept {
         return;
     }
     const size_t in_chains = std::min(bytes, read.group.room); // The rest came to the slot.
-    copy_from_parts(read.parts, held_.slot(slot).first(in_chains));
-    held_.push({.slot = slot, .bytes = bytes});
+    const auto frame = held_.slot(slot).first(bytes);
+    copy_from_parts(read.parts, frame.first(in_chains));
+    held_.push(frame);
 }
 
 bool WireToGuest::is_frame(int32_t result, size_t room) noexcept {
@@ -293,10 +291,10 @@ bool WireToGuest::is_frame(int32_t result, size_t room) noexcept {
 // The first held frame, into as many of the ring's next chains as it needs. True: it is dealt
 // with. False: it waits for more chains.
 bool WireToGuest::place_held() noexcept {
-    const HeldFrames::Frame& frame = held_.front();
-    std::span<const std::byte> rest = held_.slot(frame.slot).first(frame.bytes);
-    const Group group = gather(chains_done_, frame.bytes);
-    if (group.room < frame.bytes) {
+    std::span<const std::byte> rest = held_.front();
+    const size_t bytes = rest.size();
+    const Group group = gather(chains_done_, bytes);
+    if (group.room < bytes) {
         const size_t chains_max = format_.mergeable ? queue_.size() : 1;
         if (group.count == chains_max) {
             counters_.drop(Drop::too_big_for_guest);
@@ -306,7 +304,7 @@ bool WireToGuest::place_held() noexcept {
     for (const vhost::Chain& chain : chains_of(group)) {
         rest = copy_to_parts(rest, chain.writable);
     }
-    give(group, frame.bytes);
+    give(group, bytes);
     return true;
 }
 
@@ -332,10 +330,14 @@ void WireToGuest::give_up_held() noexcept {
 }
 
 void WireToGuest::learn() noexcept {
-    const auto results = std::span(results_).first(read_count_);
-    const auto frames = std::ranges::count_if(results, [](int32_t result) { return result > 0; });
+    unsigned frames = 0;
+    int32_t longest_result = 0;
+    for (const int32_t result : std::span(results_).first(read_count_)) {
+        frames += result > 0 ? 1 : 0;
+        longest_result = std::max(longest_result, result);
+    }
     if (frames > 0) {
-        const auto longest = static_cast<size_t>(std::ranges::max(results));
+        const auto longest = static_cast<size_t>(longest_result);
         expected_bytes_ = std::max(longest, expected_bytes_ - expected_bytes_ / 16);
         small_in_a_row_ = longest > large_frame_bytes
                               ? uint16_t{0}

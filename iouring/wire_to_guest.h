@@ -37,7 +37,7 @@ public:
     // Queues reads, no more than the guest has chains for. Returns the chains dealt with: read
     // for, or given back because they can hold no frame.
     unsigned offer(Ring& ring) noexcept;
-    void completed(uint16_t slot, int32_t result) noexcept;
+    void completed(uint16_t slot, int32_t result) noexcept { results_[slot] = result; }
     // After submit: gives the guest what the reads brought. True: the driver wants a call.
     bool publish() noexcept;
 
@@ -67,14 +67,13 @@ private:
     bool limit_reads() noexcept;
     void charge_reads() noexcept;
     bool holds_frames(const vhost::Chain& chain) const noexcept;
-    void look_at_chains(size_t count) noexcept;
     bool look_at_next_chain() noexcept;
     Group gather(size_t first, size_t bytes) noexcept;
     std::span<const vhost::Chain> chains_of(const Group& group) const noexcept;
     void offer_chains(Ring& ring, unsigned count) noexcept;
     void queue_read(Ring& ring, Group group) noexcept;
-    void copy(uint16_t slot) noexcept;
-    void set_num_buffers(std::span<std::byte> frame, size_t count) const noexcept;
+    void copy_to_chains() noexcept;
+    void set_num_buffers(std::byte* frame, size_t count) const noexcept;
     void count(size_t bytes) noexcept;
     void place(uint16_t slot) noexcept;
     bool place_held() noexcept;

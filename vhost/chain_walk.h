@@ -3,17 +3,18 @@
 
 #include "vhost/virtqueue.h"
 
+#include <algorithm>
+
 namespace tapline::vhost {
 
-// What most chains are: one buffer, in the region where the last one ended. False: it lies
-// elsewhere and has to be followed.
+// What most chains are: one buffer, in the region where the last one ended; it becomes part. False:
+// it lies elsewhere and has to be followed.
 inline bool take_single(const GuestMemory::Window& last, uint64_t address, uint32_t length,
-                        bool writable, IovecList& parts, Chain& chain) noexcept {
-    std::byte* const host = last.at(address, length);
-    if (host == nullptr || length == 0) {
+                        bool writable, iovec* part, Chain& chain) noexcept {
+    if (!last.holds(address, length)) {
         return false;
     }
-    iovec* const part = parts.add(host, length);
+    *part = {.iov_base = last.at(address), .iov_len = length};
     chain.slots = 1;
     chain.readable = {part, size_t{!writable}};
     chain.writable = {part, size_t{writable}};
@@ -21,6 +22,46 @@ inline bool take_single(const GuestMemory::Window& last, uint64_t address, uint3
     chain.writable_bytes = writable ? length : 0;
     return true;
 }
+
+// The same for several buffers in a row that the driver wants sent.
+class ReadableSingles {
+public:
+    ReadableSingles(const GuestMemory::Window& last, IovecList& parts, std::span<Chain> chains)
+        : last_(last),
+          parts_(parts),
+          part_(parts.end()),
+          begin_(chains.data()),
+          next_(begin_),
+          end_(begin_ + std::min(chains.size(), parts.room())) {}
+    ~ReadableSingles() { parts_.end_at(part_); }
+
+    bool full() const { return next_ == end_; }
+    size_t count() const { return static_cast<size_t>(next_ - begin_); }
+
+    bool take(uint64_t address, uint32_t length, uint16_t id) noexcept {
+        if (!last_.holds(address, length)) {
+            return false;
+        }
+        *part_ = {.iov_base = last_.at(address), .iov_len = length};
+        *next_ = {.id = id,
+                  .slots = 1,
+                  .readable = {part_, 1},
+                  .writable = {},
+                  .readable_bytes = length,
+                  .writable_bytes = 0};
+        ++part_;
+        ++next_;
+        return true;
+    }
+
+private:
+    const GuestMemory::Window last_;
+    IovecList& parts_;
+    iovec* part_;
+    Chain* const begin_;
+    Chain* next_;
+    Chain* const end_;
+};
 
 class ChainWalk {
 public:
@@ -62,7 +103,7 @@ public:
         chain.writable_bytes = writable_bytes_;
     }
 
-    void undo() noexcept { parts_.shrink_to(begin_); }
+    void undo() noexcept { parts_.end_at(begin_); }
 
 private:
     const GuestMemory& memory_;

@@ -35,10 +35,12 @@ public:
         uint64_t size = 0;
         std::byte* host = nullptr; // Of address.
 
-        std::byte* at(uint64_t wanted, uint64_t length) const noexcept {
+        // All of it, and that it is not empty.
+        bool holds(uint64_t wanted, uint64_t length) const noexcept {
             const uint64_t offset = wanted - address;
-            return offset < size && length <= size - offset ? host + offset : nullptr;
+            return offset < size && length - 1 < size - offset;
         }
+        std::byte* at(uint64_t wanted) const noexcept { return host + (wanted - address); }
     };
 
     // Adds guest physical [address, address + length) to list; false where a byte of it is no

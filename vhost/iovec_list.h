@@ -17,7 +17,7 @@ public:
 
     void clear() { end_ = entries_.data(); }
     void shrink(size_t size) { end_ = entries_.data() + size; }
-    void shrink_to(iovec* end) { end_ = end; }
+    void end_at(iovec* end) { end_ = end; } // Entries before it are set.
     size_t size() const { return static_cast<size_t>(end_ - entries_.data()); }
     size_t room() const { return static_cast<size_t>(limit_ - end_); }
     std::span<iovec> from(size_t begin) { return {entries_.data() + begin, end_}; }

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -28,6 +29,15 @@ constexpr uint16_t wish_mask = 3;
 
 constexpr unsigned wrap_shift = 15;
 constexpr uint32_t first_lap = 1u << wrap_shift; // 2.8.1: wrap counters begin as 1.
+
+// 2.8.1: of a descriptor in a lap with this wrap counter, while it is available and once it is
+// used.
+constexpr uint16_t available_flags(bool wrap) {
+    return wrap ? available_bit : used_bit;
+}
+constexpr uint16_t used_flags(bool wrap) {
+    return static_cast<uint16_t>(wrap * (available_bit | used_bit));
+}
 
 } // namespace
 
@@ -75,7 +85,7 @@ PackedVirtqueue::Position PackedVirtqueue::advanced(Position from, uint16_t slot
 // 2.8.1. Pairs with the driver's write barrier between a chain and the flags of its head.
 bool PackedVirtqueue::is_available(Position at) const noexcept {
     const uint16_t flags = load_index(ring_[at.index].flags, std::memory_order_acquire);
-    return (flags & (available_bit | used_bit)) == (at.wrap ? available_bit : used_bit);
+    return (flags & (available_bit | used_bit)) == available_flags(at.wrap);
 }
 
 inline bool PackedVirtqueue::next_chain(IovecList& parts, Chain& chain) noexcept {
@@ -84,10 +94,10 @@ inline bool PackedVirtqueue::next_chain(IovecList& parts, Chain& chain) noexcept
     }
     const Descriptor head = load(&ring_[cursor_.index]);
     const uint16_t flags = Le16::from_stored(head.flags);
-    const bool single = (flags & (has_next | is_indirect)) == 0 &&
-                        take_single(last_buffer_, head.address, head.length,
-                                    (flags & is_writable) != 0, parts, chain);
-    if (single) {
+    if ((flags & (has_next | is_indirect)) == 0 &&
+        take_single(last_buffer_, head.address, head.length, (flags & is_writable) != 0,
+                    parts.end(), chain)) {
+        parts.end_at(parts.end() + 1);
         chain.id = head.id;
     } else if (!follow(head, parts, chain)) {
         return false;
@@ -107,7 +117,85 @@ size_t PackedVirtqueue::peek(IovecList& parts, std::span<Chain> chains) noexcept
     while (count < chains.size() && parts.room() >= chain_parts_max &&
            next_chain(parts, chains[count])) {
         ++count;
+        if (peeked_ < size_ && is_available(cursor_)) {
+            count += peek_singles(parts, chains.subspan(count));
+        }
     }
+    return count;
+}
+
+// What most chains are that are sent. Each load is a barrier to the compiler, so members are copied
+// first.
+size_t PackedVirtqueue::peek_singles(IovecList& parts, std::span<Chain> chains) noexcept {
+    const Descriptor* const ring = ring_;
+    const unsigned size = size_;
+    unsigned index = cursor_.index;
+    uint16_t wanted = available_flags(cursor_.wrap);
+    ReadableSingles singles(last_buffer_, parts,
+                            chains.first(std::min<size_t>(chains.size(), size_ - peeked_)));
+    while (!singles.full() && load_index(ring[index].flags, std::memory_order_acquire) == wanted) {
+        const Descriptor head = load(&ring[index]);
+        if (!singles.take(head.address, head.length, head.id)) {
+            break;
+        }
+        if (++index == size) {
+            index = 0;
+            wanted ^= available_bit | used_bit;
+        }
+    }
+    const auto count = static_cast<uint16_t>(singles.count());
+    cursor_ = advanced(cursor_, count);
+    peeked_ = static_cast<uint16_t>(peeked_ + count);
+    return count;
+}
+
+// Of a chain the slots behind the head may look available, too: there it ends.
+size_t PackedVirtqueue::available(size_t max) noexcept {
+    const Descriptor* const ring = ring_;
+    const unsigned size = size_;
+    unsigned index = next_.index;
+    uint16_t wanted = available_flags(next_.wrap);
+    size_t count = 0;
+    for (max = fault_ == RingFault::none ? std::min<size_t>(max, size) : 0; count < max; ++count) {
+        const uint16_t flags = load_index(ring[index].flags, std::memory_order_acquire);
+        if ((flags & (available_bit | used_bit)) != wanted) {
+            break;
+        }
+        if ((flags & has_next) != 0) {
+            return count + 1;
+        }
+        if (++index == size) {
+            index = 0;
+            wanted ^= available_bit | used_bit;
+        }
+    }
+    return count;
+}
+
+size_t PackedVirtqueue::place(std::span<Delivery> deliveries) noexcept {
+    rewind();
+    const GuestMemory::Window last = last_buffer_;
+    Descriptor* const ring = ring_;
+    const size_t most =
+        log_ || fault_ != RingFault::none ? 0 : std::min<size_t>(deliveries.size(), size_);
+    Position next = next_;
+    size_t count = 0;
+    for (; count < most; ++count) {
+        Delivery& delivery = deliveries[count];
+        const uint16_t flags = load_index(ring[next.index].flags, std::memory_order_acquire);
+        if (flags != (available_flags(next.wrap) | is_writable)) {
+            break;
+        }
+        const Descriptor head = load(&ring[next.index]);
+        if (head.length < delivery.bytes || !last.holds(head.address, head.length)) {
+            break;
+        }
+        delivery.place = last.at(head.address);
+        give_back(next, head.id, delivery.bytes, unpublished_ + count == 0);
+        next = advanced(next, 1);
+    }
+    next_ = cursor_ = next;
+    unpublished_ = static_cast<uint16_t>(unpublished_ + count);
     return count;
 }
 
@@ -179,17 +267,21 @@ void PackedVirtqueue::rewind() noexcept {
 }
 
 // 2.8.6.1: one used descriptor a chain, at its first slot.
-void PackedVirtqueue::complete(const Chain& chain, uint32_t written) noexcept {
-    Descriptor& slot = ring_[next_.index];
+inline void PackedVirtqueue::give_back(Position at, uint16_t id, uint32_t written,
+                                       bool first) noexcept {
+    Descriptor& slot = ring_[at.index];
     slot.length = written;
-    slot.id = chain.id;
-    const auto flags = static_cast<uint16_t>((written > 0 ? is_writable : 0) |
-                                             (next_.wrap ? available_bit | used_bit : 0));
-    if (unpublished_ == 0) {
+    slot.id = id;
+    const auto flags = static_cast<uint16_t>((written > 0 ? is_writable : 0) | used_flags(at.wrap));
+    if (first) {
         first_flags_ = flags;
     } else {
         store_index(slot.flags, flags, std::memory_order_release);
     }
+}
+
+void PackedVirtqueue::complete(const Chain& chain, uint32_t written) noexcept {
+    give_back(next_, chain.id, written, unpublished_ == 0);
     next_ = advanced(next_, chain.slots);
     peeked_ = static_cast<uint16_t>(peeked_ - chain.slots);
     unpublished_ = static_cast<uint16_t>(unpublished_ + chain.slots);
@@ -199,9 +291,16 @@ void PackedVirtqueue::complete(const Chain& chain, uint32_t written) noexcept {
 }
 
 void PackedVirtqueue::complete_unwritten(std::span<const Chain> chains) noexcept {
+    Position next = next_;
+    unsigned slots = 0;
     for (const Chain& chain : chains) {
-        complete(chain, 0);
+        give_back(next, chain.id, 0, unpublished_ + slots == 0);
+        next = advanced(next, chain.slots);
+        slots += chain.slots;
     }
+    next_ = next;
+    peeked_ = static_cast<uint16_t>(peeked_ - slots);
+    unpublished_ = static_cast<uint16_t>(unpublished_ + slots);
 }
 
 bool PackedVirtqueue::publish() noexcept {

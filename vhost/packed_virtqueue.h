@@ -17,6 +17,8 @@ public:
     bool peek(IovecList& parts, Chain& chain) noexcept override;
     size_t peek(IovecList& parts, std::span<Chain> chains) noexcept override;
     void rewind() noexcept override;
+    size_t available(size_t max) noexcept override;
+    size_t place(std::span<Delivery> deliveries) noexcept override;
     void complete(const Chain& chain, uint32_t written) noexcept override;
     void complete_unwritten(std::span<const Chain> chains) noexcept override;
     bool publish() noexcept override;
@@ -45,7 +47,9 @@ private:
 
     Position advanced(Position from, uint16_t slots) const noexcept;
     bool is_available(Position at) const noexcept;
+    void give_back(Position at, uint16_t id, uint32_t written, bool first) noexcept;
     bool next_chain(IovecList& parts, Chain& chain) noexcept;
+    size_t peek_singles(IovecList& parts, std::span<Chain> chains) noexcept;
     bool follow(Descriptor first, IovecList& parts, Chain& chain) noexcept;
     RingFault append(ChainWalk& walk, const Descriptor& descriptor) noexcept;
     RingFault follow_indirect(ChainWalk& walk, const Descriptor& descriptor) noexcept;

@@ -72,10 +72,11 @@ inline bool SplitVirtqueue::next_chain(IovecList& parts, Chain& chain) noexcept 
     }
     const Descriptor descriptor = load(&descriptors_[head]);
     const uint16_t flags = descriptor.flags;
-    const bool single = (flags & (descriptor_has_next | descriptor_is_indirect)) == 0 &&
-                        take_single(last_buffer_, descriptor.address, descriptor.length,
-                                    (flags & descriptor_is_writable) != 0, parts, chain);
-    if (!single && !follow(descriptor, parts, chain)) {
+    if ((flags & (descriptor_has_next | descriptor_is_indirect)) == 0 &&
+        take_single(last_buffer_, descriptor.address, descriptor.length,
+                    (flags & descriptor_is_writable) != 0, parts.end(), chain)) {
+        parts.end_at(parts.end() + 1);
+    } else if (!follow(descriptor, parts, chain)) {
         return false;
     }
     chain.id = head;
@@ -93,8 +94,74 @@ size_t SplitVirtqueue::peek(IovecList& parts, std::span<Chain> chains) noexcept 
     while (count < chains.size() && parts.room() >= chain_parts_max &&
            next_chain(parts, chains[count])) {
         ++count;
+        if (cursor_ != seen_available_) {
+            count += peek_singles(parts, chains.subspan(count));
+        }
     }
     return count;
+}
+
+// What most chains are that are sent, as far as the driver's index was looked at. Each load is a
+// barrier to the compiler, so members are copied first.
+size_t SplitVirtqueue::peek_singles(IovecList& parts, std::span<Chain> chains) noexcept {
+    const uint16_t* const heads = available_ring_;
+    const Descriptor* const descriptors = descriptors_;
+    const uint16_t size = size_;
+    const uint16_t mask = mask_;
+    const uint16_t end = seen_available_;
+    uint16_t cursor = cursor_;
+    ReadableSingles singles(last_buffer_, parts, chains);
+    for (; cursor != end && !singles.full(); ++cursor) {
+        const uint16_t head = load_index(heads[cursor & mask], std::memory_order_relaxed);
+        if (head >= size) {
+            break;
+        }
+        const Descriptor descriptor = load(&descriptors[head]);
+        if (descriptor.flags != 0 || !singles.take(descriptor.address, descriptor.length, head)) {
+            break;
+        }
+    }
+    cursor_ = cursor;
+    return singles.count();
+}
+
+size_t SplitVirtqueue::available(size_t max) noexcept {
+    const auto seen = [this] { return static_cast<uint16_t>(seen_available_ - next_available_); };
+    if (fault_ != RingFault::none || (seen() < max && !look_for_more())) {
+        return 0;
+    }
+    return std::min<size_t>(max, seen());
+}
+
+size_t SplitVirtqueue::place(std::span<Delivery> deliveries) noexcept {
+    const GuestMemory::Window last = last_buffer_;
+    const uint16_t* const heads = available_ring_;
+    const Descriptor* const descriptors = descriptors_;
+    UsedElement* const used_ring = used_ring_;
+    const uint16_t size = size_;
+    const uint16_t mask = mask_;
+    uint16_t next = next_available_;
+    uint16_t used = next_used_;
+    Delivery* delivery = deliveries.data();
+    for (const Delivery* const end = delivery + (log_ ? 0 : available(deliveries.size()));
+         delivery != end; ++delivery) {
+        const uint16_t head = load_index(heads[next & mask], std::memory_order_relaxed);
+        if (head >= size) {
+            break;
+        }
+        const Descriptor descriptor = load(&descriptors[head]);
+        if (descriptor.flags != descriptor_is_writable || descriptor.length < delivery->bytes ||
+            !last.holds(descriptor.address, descriptor.length)) {
+            break;
+        }
+        delivery->place = last.at(descriptor.address);
+        used_ring[used & mask] = {.id = head, .length = delivery->bytes};
+        ++next;
+        ++used;
+    }
+    next_available_ = cursor_ = next;
+    next_used_ = used;
+    return static_cast<size_t>(delivery - deliveries.data());
 }
 
 bool SplitVirtqueue::look_for_more() noexcept {

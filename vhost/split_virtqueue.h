@@ -16,6 +16,8 @@ public:
     bool peek(IovecList& parts, Chain& chain) noexcept override;
     size_t peek(IovecList& parts, std::span<Chain> chains) noexcept override;
     void rewind() noexcept override { cursor_ = next_available_; }
+    size_t available(size_t max) noexcept override;
+    size_t place(std::span<Delivery> deliveries) noexcept override;
     void complete(const Chain& chain, uint32_t written) noexcept override;
     void complete_unwritten(std::span<const Chain> chains) noexcept override;
     bool publish() noexcept override;
@@ -40,6 +42,7 @@ private:
     };
 
     bool look_for_more() noexcept;
+    size_t peek_singles(IovecList& parts, std::span<Chain> chains) noexcept;
     struct Table {
         const Descriptor* entries;
         uint32_t count;

@@ -42,6 +42,11 @@ struct alignas(64) Chain {     // A cache line.
     size_t writable_bytes;
 };
 
+struct Delivery {
+    uint32_t bytes;
+    std::byte* place; // In guest memory.
+};
+
 // Parts one chain may have: what one readv or writev takes (UIO_MAXIOV).
 constexpr size_t chain_parts_max = 1024;
 
@@ -62,6 +67,13 @@ public:
     virtual size_t peek(IovecList& parts, std::span<Chain> chains) noexcept = 0;
     // peek() begins again with the first chain that is not complete.
     virtual void rewind() noexcept = 0;
+
+    // How many chains the driver has made available, or some fewer: no more are counted than max.
+    virtual size_t available(size_t max) noexcept = 0;
+    // Begins again as rewind() does. Completes the next chains, one a delivery, and says where its
+    // bytes shall be before publish(), as long as chains are what most are: one buffer, long
+    // enough. Returns how many are.
+    virtual size_t place(std::span<Delivery> deliveries) noexcept = 0;
 
     // Takes the next chain off and gives it back with so many bytes written, unseen by the driver
     // until publish(). Works on what peek() returned, in its order.

@@ -5,6 +5,8 @@
 #include "vhost/protocol_error.h"
 #include "vhost/virtqueue.h"
 
+#include <array>
+
 namespace tapline {
 namespace {
 
@@ -30,6 +32,31 @@ void check(const vhost::Chain& chain, const vhost::Virtqueue& queue, const std::
     require(chain.readable.size() + chain.writable.size() <= vhost::chain_parts_max);
     require(bytes_of(chain.readable, memory) == chain.readable_bytes);
     require(bytes_of(chain.writable, memory) == chain.writable_bytes);
+}
+
+// The ways for many chains at once, as far as they go.
+void drain_batches(vhost::Virtqueue& queue, const std::byte* memory) {
+    std::array<vhost::Delivery, 8> deliveries;
+    std::array<vhost::Chain, 8> chains;
+    for (unsigned turn = 0; turn < chains_max / 8; ++turn) {
+        deliveries.fill({.bytes = 1 + turn, .place = nullptr});
+        const size_t placed = queue.place(deliveries);
+        require(placed <= queue.size());
+        for (const auto& delivery : std::span(deliveries).first(placed)) {
+            const iovec part{.iov_base = delivery.place, .iov_len = delivery.bytes};
+            require(bytes_of(std::span(&part, 1), memory) == 1 + turn);
+        }
+        vhost::IovecList parts(2 * vhost::chain_parts_max);
+        queue.rewind();
+        const size_t count = queue.peek(parts, chains);
+        const auto peeked = std::span<const vhost::Chain>(chains).first(count);
+        for (const vhost::Chain& chain : peeked) {
+            check(chain, queue, memory);
+        }
+        queue.complete_unwritten(peeked);
+        queue.publish();
+        require(queue.available(8) <= 8);
+    }
 }
 
 void drain(vhost::Virtqueue& queue, const std::byte* memory) {
@@ -69,6 +96,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     try {
         const auto queue =
             vhost::Virtqueue::make(memory.ring(0, ring_size, base), mapped, features);
+        if ((choice & 8) != 0) {
+            drain_batches(*queue, mapped->at_guest_address(0, 1));
+        }
         drain(*queue, mapped->at_guest_address(0, 1));
     } catch (const vhost::ProtocolError&) {} // A packed ring's base that lies outside it.
     return 0;

@@ -108,13 +108,15 @@ TEST_F(GuestMemoryTest, RangeAcrossNeighboursIsWholeAndInOrder) {
 }
 
 TEST_F(GuestMemoryTest, RegionOfTheLastBufferIsKnownToItsBounds) {
-    EXPECT_EQ(last_.at(low_begin, 1), nullptr);
+    EXPECT_FALSE(last_.holds(low_begin, 1));
     ASSERT_TRUE(append(high_begin - 1, 2));
-    EXPECT_EQ(last_.at(high_begin, region_bytes), memory_->at_guest_address(high_begin, 1));
-    EXPECT_EQ(last_.at(high_begin, region_bytes + 1), nullptr);
-    EXPECT_EQ(last_.at(high_begin + 1, ~uint64_t{0}), nullptr);
-    EXPECT_EQ(last_.at(high_begin - 1, 1), nullptr);
-    EXPECT_EQ(last_.at(high_end, 1), nullptr);
+    EXPECT_TRUE(last_.holds(high_begin, region_bytes));
+    EXPECT_EQ(last_.at(high_begin), memory_->at_guest_address(high_begin, 1));
+    EXPECT_FALSE(last_.holds(high_begin, region_bytes + 1));
+    EXPECT_FALSE(last_.holds(high_begin + 1, ~uint64_t{0}));
+    EXPECT_FALSE(last_.holds(high_begin, 0));
+    EXPECT_FALSE(last_.holds(high_begin - 1, 1));
+    EXPECT_FALSE(last_.holds(high_end, 1));
 }
 
 TEST_F(GuestMemoryTest, RangeMayEndWhereMemoryEnds) {

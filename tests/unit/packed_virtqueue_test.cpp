@@ -163,19 +163,6 @@ protected:
 };
 
 // 2.8.21.3.1
-TEST_F(PackedEventIndex, PeekOfManyReturnsAsManyAsThereAreAndHaveRoom) {
-    for (int i = 0; i < 4; ++i) {
-        add({readable(8)});
-    }
-    std::array<Chain, 3> chains{};
-    EXPECT_EQ(queue_->peek(parts_, chains), 3u);
-    EXPECT_EQ(queue_->peek(parts_, chains), 1u);
-    EXPECT_EQ(queue_->peek(parts_, chains), 0u);
-    queue_->rewind();
-    IovecList scarce(chain_parts_max + 1); // A chain may need all but one.
-    EXPECT_EQ(queue_->peek(scarce, chains), 2u);
-}
-
 TEST_F(PackedEventIndex, OnlyTheWantedPositionCalls) {
     const auto pass = [&](unsigned count) {
         for (unsigned i = 0; i < count; ++i) {

@@ -58,6 +58,18 @@ TEST_F(SpinTest, BacksOffToNothingWhenWorkComesLate) {
     EXPECT_FALSE(spin_.pays(Work::taken));
 }
 
+// Woken, it finds work some microseconds later, which says nothing of how long it slept.
+TEST(NewSpin, CountsTheSleepAsPartOfTheGap) {
+    using Work = Spin<FakeClock>::Work;
+    Spin<FakeClock> spin;
+    spin.pays(Work::taken);
+    spin.begin_idling();
+    FakeClock::time += 1ms;
+    EXPECT_FALSE(spin.pays(Work::none));
+    FakeClock::time += 5us;
+    EXPECT_FALSE(spin.pays(Work::taken));
+}
+
 TEST_F(SpinTest, OneLateFrameAmongManyCostsHalf) {
     gap(1ms);
     const auto looked = gap(longest - 2us);

@@ -3,8 +3,8 @@
 #include "backend/base/error.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include <numeric>
 #include <utility>
 
 namespace tapline::hooks {
@@ -40,7 +40,12 @@ std::string describe(const InterfaceText& text, const std::vector<std::string>& 
     if (text.nopromisc) {
         options.emplace_back("--nopromisc");
     }
-    return fmt::format("{} pump {}", fmt::join(options, " "), fmt::join(pump_options, " "));
+    options.emplace_back("pump");
+    options.insert(options.end(), pump_options.begin(), pump_options.end());
+    return std::accumulate(options.begin(), options.end(), std::string(),
+                           [](const std::string& list, const std::string& option) {
+                               return list.empty() ? option : list + ' ' + option;
+                           });
 }
 
 [[noreturn]] void refuse(const xml::Interface& interface, const std::string& cause,

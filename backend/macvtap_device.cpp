@@ -4,13 +4,10 @@
 #include "backend/base/error.h"
 #include "backend/multicast_filter.h"
 #include "backend/parent.h"
-#include "backend/traffic_control.h"
 
 #include <fmt/format.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
-#include <linux/pkt_sched.h>
-#include <linux/rtnetlink.h>
 
 #include <sys/socket.h>
 
@@ -181,13 +178,6 @@ void delete_link(Netlink& netlink, int index, const std::string& name) {
     }
 }
 
-// Frames queue at the parent, if anywhere: a queueing discipline on the device as well costs 5 to
-// 10 % of the frames a guest can send, and does nothing for them. A kernel without one is as well.
-void pass_by_queueing(Netlink& netlink, const MacvtapDevice& device) {
-    (void)TrafficRequest(device.index, TC_H_ROOT, "noqueue")
-        .send(netlink, RTM_NEWQDISC, NLM_F_REPLACE);
-}
-
 } // namespace
 
 std::vector<MacvtapDevice> list_macvtaps(Netlink& netlink) {
@@ -261,7 +251,6 @@ OwnedMacvtap OwnedMacvtap::create_once(Netlink& netlink, const InterfaceSpec& sp
     if (spec.multicast() == MulticastPolicy::none) {
         add_multicast_filter(netlink, device);
     }
-    pass_by_queueing(netlink, device);
     expect_done(netlink, netlink.request(LinkRequest::change(device.index, IFF_UP)),
                 fmt::format("bring up '{}'", device.name), spec, parent);
     if (!parent.has_flag(IFF_UP)) { // Last: nothing would undo it.

@@ -1,19 +1,26 @@
 #include "backend/multicast_filter.h"
 
 #include "backend/base/error.h"
-#include "backend/traffic_control.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <linux/filter.h>
+#include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
+#include <netlink/msg.h>
 
+#include <memory>
 #include <new>
+#include <optional>
+#include <string_view>
 
 namespace tapline {
 namespace {
+
+using Message = std::unique_ptr<nl_msg, decltype(&nlmsg_free)>;
 
 constexpr auto undecided = static_cast<uint32_t>(TC_ACT_UNSPEC);
 
@@ -30,15 +37,31 @@ constexpr sock_filter program[] = {
     BPF_STMT(BPF_RET | BPF_K, undecided),                   // Let it pass.
 };
 
-template <typename Value>
-void put(const TrafficRequest& request, int attribute, const Value& value) {
-    if (nla_put(request.message(), attribute, sizeof value, &value) < 0) {
+template <typename Value> void put(const Message& message, int attribute, const Value& value) {
+    if (nla_put(message.get(), attribute, sizeof value, &value) < 0) {
         throw std::bad_alloc();
     }
 }
 
-void send(Netlink& netlink, const MacvtapDevice& device, int type, const TrafficRequest& request) {
-    if (const auto refusal = request.send(netlink, type, NLM_F_EXCL)) {
+Message describe(const MacvtapDevice& device, uint32_t parent, const char* kind) {
+    Message message(nlmsg_alloc(), nlmsg_free);
+    // Of a queueing discipline tcm_info means nothing.
+    tcmsg head{.tcm_family = AF_UNSPEC,
+               .tcm_ifindex = device.index,
+               .tcm_parent = parent,
+               .tcm_info = TC_H_MAKE(1U << 16, htons(ETH_P_ALL))};
+    if (!message || nlmsg_append(message.get(), &head, sizeof head, NLMSG_ALIGNTO) < 0 ||
+        nla_put_string(message.get(), TCA_KIND, kind) < 0) {
+        throw std::bad_alloc();
+    }
+    return message;
+}
+
+void send(Netlink& netlink, const MacvtapDevice& device, int type, const Message& message) {
+    const nlmsghdr* header = nlmsg_hdr(message.get());
+    const std::string_view payload(static_cast<const char*>(nlmsg_data(header)),
+                                   static_cast<size_t>(nlmsg_datalen(header)));
+    if (const auto refusal = netlink.change(type, NLM_F_CREATE | NLM_F_EXCL, payload)) {
         throw Error({.operation = fmt::format("keep multicast from '{}'", device.name),
                      .cause = refusal->text,
                      .next_step = "modprobe sch_ingress cls_bpf, or use --multicast joined",
@@ -50,15 +73,15 @@ void send(Netlink& netlink, const MacvtapDevice& device, int type, const Traffic
 
 // net/core/dev.c runs what is at the ingress hook of a device before its rx_handler, the tap.
 void add_multicast_filter(Netlink& netlink, const MacvtapDevice& device) {
-    const TrafficRequest hooks(device.index, TC_H_CLSACT, "clsact");
+    const Message hooks = describe(device, TC_H_CLSACT, "clsact");
     send(netlink, device, RTM_NEWQDISC, hooks);
 
-    const TrafficRequest filter(device.index, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), "bpf");
-    nlattr* options = nla_nest_start(filter.message(), TCA_OPTIONS);
+    const Message filter = describe(device, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), "bpf");
+    nlattr* options = nla_nest_start(filter.get(), TCA_OPTIONS);
     put(filter, TCA_BPF_OPS_LEN, static_cast<uint16_t>(std::size(program)));
     put(filter, TCA_BPF_OPS, program);
     put(filter, TCA_BPF_FLAGS, uint32_t{TCA_BPF_FLAG_ACT_DIRECT}); // It returns TC_ACT_*.
-    nla_nest_end(filter.message(), options);
+    nla_nest_end(filter.get(), options);
     send(netlink, device, RTM_NEWTFILTER, filter);
 }
 

@@ -61,7 +61,7 @@ Document Document::parse(const std::string& text, const std::string& source) {
         refuse_at(source, line, "it has a document type, which no domain needs",
                   "remove <!DOCTYPE ...>");
     }
-    if (!tree || xmlDocGetRootElement(tree.get()) == nullptr) {
+    if (!tree || parser->nsWellFormed == 0 || xmlDocGetRootElement(tree.get()) == nullptr) {
         const std::string message =
             failure != nullptr && failure->message != nullptr ? failure->message : "it is no XML";
         refuse_at(source, line, message.substr(0, message.find('\n')), {});

@@ -98,8 +98,8 @@ void read_target(const Document& document, const xmlNode* element, Interface& in
     document.read_at(target, [&] { check_interface_name(*interface.target); });
 }
 
-Interface read_interface(const Document& document, const xmlNode* element, InterfaceKind kind) {
-    Interface interface { .kind = kind, .line = xmlGetLineNo(element) };
+Interface read_interface(const Document& document, const xmlNode* element) {
+    Interface interface { .kind = kind_of(element).value(), .line = xmlGetLineNo(element) };
     read_source(document, element, interface);
     read_target(document, element, interface);
     const xmlNode* mac = child(element, "mac");
@@ -238,8 +238,17 @@ const char* to_text(InterfaceKind kind) {
     return "unknown";
 }
 
+std::vector<const xmlNode*> interface_elements(const Document& document) {
+    auto elements = children(child(document.root(), "devices"), "interface");
+    std::erase_if(elements, [](const xmlNode* each) { return !kind_of(each); });
+    return elements;
+}
+
 Domain Domain::parse(const std::string& text, const std::string& source) {
-    const Document document = Document::parse(text, source);
+    return read(Document::parse(text, source));
+}
+
+Domain Domain::read(const Document& document) {
     const xmlNode* root = document.root();
     if (!is_element(root, "domain")) {
         document.refuse(root, "the outermost element is not <domain>",
@@ -250,10 +259,8 @@ Domain Domain::parse(const std::string& text, const std::string& source) {
                   .vcpus = read_vcpus(document, root),
                   .shared_memory = has_shared_memory(root),
                   .hugepages = child(child(root, "memoryBacking"), "hugepages") != nullptr};
-    for (const xmlNode* element : children(child(root, "devices"), "interface")) {
-        if (const auto kind = kind_of(element)) {
-            domain.interfaces.push_back(read_interface(document, element, *kind));
-        }
+    for (const xmlNode* element : interface_elements(document)) {
+        domain.interfaces.push_back(read_interface(document, element));
     }
     for (const InterfaceMetadata& metadata : read_metadata(document)) {
         adopt(document, metadata, domain);

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+struct _xmlNode; // libxml2's xmlNode.
+
 namespace tapline::xml {
 
 // The kinds of <interface> that Tapline can serve; libvirt's others are left out of a Domain.
@@ -17,6 +19,8 @@ enum class InterfaceKind {
     vhostuser, // On a socket that a program such as the pump serves.
 };
 const char* to_text(InterfaceKind kind);
+
+class Document;
 
 struct Interface {
     InterfaceKind kind;
@@ -51,6 +55,10 @@ struct Domain {
     // Reads XML from anywhere: nothing is fetched, no entity is expanded, the size is bounded.
     // Throws Error with the line. source names the text in it.
     static Domain parse(const std::string& text, const std::string& source);
+    static Domain read(const Document& document);
 };
+
+// The elements of a domain's interfaces, in their order.
+std::vector<const _xmlNode*> interface_elements(const Document& document);
 
 } // namespace tapline::xml

@@ -46,11 +46,6 @@ constexpr std::array<PumpOption, 7> pump_options{{
     {"allow-dhcp-server", true},
 }};
 
-struct NamedValue {
-    std::string name;
-    std::string value;
-};
-
 // Attributes of other namespaces are not ours to judge.
 std::vector<NamedValue> own_attributes(const xmlNode* element) {
     std::vector<NamedValue> found;
@@ -87,7 +82,7 @@ void read_attributes(const Document& document, InterfaceMetadata& metadata) {
             metadata.device.nopromisc = yes_or_no(document, metadata.element, each);
         } else if (each.name == "trust-guest-rx-filters") {
             metadata.trust_guest_rx_filters = yes_or_no(document, metadata.element, each);
-        } else if (each.name != "mac") {
+        } else if (each.name != "mac" && each.name != "added") {
             refuse_attribute(document, metadata.element, each);
         }
     }
@@ -158,10 +153,54 @@ InterfaceMetadata read_interface(const Document& document, const xmlNode* elemen
 
 } // namespace
 
+std::vector<NamedValue> InterfaceMetadata::attributes() const {
+    std::vector<NamedValue> found;
+    for (const DeviceAttribute& each : device_attributes) {
+        if (const auto& value = device.*each.value) {
+            found.push_back({std::string(each.name), *value});
+        }
+    }
+    if (device.nopromisc) {
+        found.push_back({"nopromisc", "yes"});
+    }
+    if (trust_guest_rx_filters) {
+        found.push_back({"trust-guest-rx-filters", "yes"});
+    }
+    return found;
+}
+
+std::vector<NamedValue> InterfaceMetadata::pump_settings() const {
+    std::vector<NamedValue> found;
+    for (const std::string& option : pump_options) {
+        const size_t equals = option.find('=');
+        const bool is_flag = equals == std::string::npos;
+        found.push_back({option.substr(2, is_flag ? equals : equals - 2),
+                         is_flag ? "yes" : option.substr(equals + 1)});
+    }
+    return found;
+}
+
+std::vector<std::string_view> setting_names() {
+    std::vector<std::string_view> names{"allow", "nopromisc"};
+    for (const DeviceAttribute& each : device_attributes) {
+        if (each.value != &InterfaceText::parent) {
+            names.push_back(each.name);
+        }
+    }
+    for (const PumpOption& each : pump_options) {
+        names.push_back(each.name);
+    }
+    return names;
+}
+
 std::vector<InterfaceMetadata> read_metadata(const Document& document) {
     std::vector<InterfaceMetadata> found;
-    const xmlNode* all = child(document.root(), "metadata");
-    for (const xmlNode* element : children(child(all, "interfaces", metadata_namespace))) {
+    const xmlNode* all =
+        child(child(document.root(), "metadata"), "interfaces", metadata_namespace);
+    for (const xmlNode* element : children(all)) {
+        if (is_element(element, "added", metadata_namespace)) {
+            continue;
+        }
         if (!is_element(element, "interface", metadata_namespace)) {
             document.refuse(element, "metadata has no such element here");
         }
@@ -171,6 +210,9 @@ std::vector<InterfaceMetadata> read_metadata(const Document& document) {
                                                  metadata.mac.text()));
         }
         found.push_back(std::move(metadata));
+    }
+    if (all != nullptr && found.empty()) {
+        document.refuse(all, "metadata describes no interface", "remove this element");
     }
     return found;
 }

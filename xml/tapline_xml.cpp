@@ -6,9 +6,11 @@
 #include "backend/base/unique_fd.h"
 #include "backend/json.h"
 #include "backend/verbs/verb.h"
+#include "xml/convert.h"
 #include "xml/document.h"
 #include "xml/domain.h"
 #include "xml/domain_json.h"
+#include "xml/forms.h"
 
 #include "config.h"
 
@@ -17,10 +19,16 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <array>
+#include <string_view>
+#include <utility>
 
 namespace tapline::xml {
 namespace {
+
+constexpr auto columns =
+    "{:>2} {:>5} {:<10} {:<15} {:<12} {:<15} {:<17} {:<10} {:>6} {:>5} {:<5}\n";
 
 // Of a file, or of standard input where its name is "-". Stops when there is too much.
 std::string text_of(const std::string& file) {
@@ -44,20 +52,32 @@ std::string text_of(const std::string& file) {
     return text;
 }
 
+std::string row(const Interface& interface, size_t number) {
+    std::optional<InterfaceSpec> device;
+    if (interface.device) {
+        device = InterfaceSpec::parse(*interface.device);
+    }
+    const auto or_dash = [](const std::optional<std::string>& text) { return text.value_or("-"); };
+    return fmt::format(columns, number, interface.line, to_text(interface.kind),
+                       device ? device->parent() : or_dash(interface.parent),
+                       device ? to_text(device->mode()) : or_dash(interface.mode),
+                       or_dash(device ? device->name() : interface.target),
+                       interface.mac ? interface.mac->text() : "-", or_dash(interface.model),
+                       interface.queue_pairs, interface.mtu ? fmt::to_string(*interface.mtu) : "-",
+                       interface.trust_guest_rx_filters ? "yes" : "no");
+}
+
 std::string as_text(const Domain& domain) {
     std::string text = fmt::format("{}: {} vCPUs, memory {}, {}\n", domain.name, domain.vcpus,
                                    domain.shared_memory ? "shared" : "not shared",
                                    domain.hugepages ? "huge pages" : "small pages");
-    constexpr auto row = "{:>5} {:<10} {:<15} {:<12} {:<15} {:<17} {:<10} {:>6} {:>5}\n";
     if (!domain.interfaces.empty()) {
-        text += fmt::format(row, "LINE", "TYPE", "PARENT", "MODE", "TARGET", "MAC", "MODEL",
-                            "QUEUES", "MTU");
+        text += fmt::format(columns, "NO", "LINE", "TYPE", "PARENT", "MODE", "DEVICE", "MAC",
+                            "MODEL", "QUEUES", "MTU", "TRUST");
     }
+    size_t number = 0;
     for (const Interface& each : domain.interfaces) {
-        text += fmt::format(row, each.line, to_text(each.kind), each.parent.value_or("-"),
-                            each.mode.value_or("-"), each.target.value_or("-"),
-                            each.mac ? each.mac->text() : "-", each.model.value_or("-"),
-                            each.queue_pairs, each.mtu ? fmt::to_string(*each.mtu) : "-");
+        text += row(each, ++number);
     }
     return text;
 }
@@ -77,7 +97,58 @@ int show_verb(const Arguments& arguments) {
     return 0;
 }
 
-constexpr Verb verbs[] = {{"show", "show a domain's network cards", show_verb}};
+constexpr std::array<std::pair<std::string_view, InterfaceKind>, 3> forms{
+    {{"pump", InterfaceKind::vhostuser},
+     {"handoff", InterfaceKind::ethernet},
+     {"direct", InterfaceKind::direct}}};
+
+InterfaceKind form_of(const std::optional<std::string>& text) {
+    const auto* found =
+        std::ranges::find(forms, text.value_or(""), &decltype(forms)::value_type::first);
+    if (found == forms.end()) {
+        throw UsageError("convert needs --to pump, --to handoff or --to direct");
+    }
+    return found->second;
+}
+
+std::string droppable() {
+    std::string names;
+    for (const std::string_view name : droppable_names()) {
+        names += fmt::format("{}{}", names.empty() ? "" : ", ", name);
+    }
+    return names;
+}
+
+int convert_verb(const Arguments& arguments) {
+    std::optional<std::string> to;
+    std::optional<std::string> which;
+    std::vector<std::string> drop;
+    CommandLine command_line("FILE", "Print the domain with its network cards in another form, "
+                                     "and every other byte as it is. FILE holds libvirt's XML; "
+                                     "- is standard input.");
+    command_line.value("to", "FORM", "pump, handoff or direct", to);
+    command_line.value("interface", "MAC|NUMBER|all",
+                       "Which card; numbers are those that show prints (default: all)", which);
+    command_line.list("drop", "NAME",
+                      "Do without this element or setting, which the form cannot have; repeatable",
+                      drop);
+    const Arguments files = command_line.parse(arguments);
+    if (files.size() != 1) {
+        throw UsageError("convert needs one FILE, or - for standard input");
+    }
+    for (const std::string& name : drop) {
+        if (!is_droppable(name)) {
+            throw UsageError(fmt::format("--drop knows no '{}', only {}", name, droppable()));
+        }
+    }
+    const std::string& file = files.front();
+    const Conversion conversion{.to = form_of(to), .drop = drop};
+    print_text(convert(text_of(file), file, conversion, which.value_or("all")));
+    return 0;
+}
+
+constexpr Verb verbs[] = {{"show", "show a domain's network cards", show_verb},
+                          {"convert", "rewrite them in another form", convert_verb}};
 
 int run(Arguments arguments) {
     arguments.front() = "tapline-xml";

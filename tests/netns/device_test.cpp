@@ -108,11 +108,6 @@ TEST_F(Devices, HaveNoIpv6AddressOfTheHosts) {
     run("test -z \"$(ip -6 address show dev tl0)\"");
 }
 
-TEST_F(Devices, HaveNoQueueOfTheirOwnForWhatIsSent) {
-    ASSERT_EQ(tapline({"create", "--parent", "uplink", "--queues", "4"}).status, 0);
-    run("tc qdisc show dev tl0 root | grep -q '^qdisc noqueue '");
-}
-
 TEST_F(Devices, WithMulticastJoinedDoNotTakeAllGroups) {
     ASSERT_EQ(tapline({"create", "--parent", "uplink", "--multicast", "joined"}).status, 0);
     EXPECT_THAT(flags("tl0"), testing::Not(Contains("ALLMULTI")));

@@ -92,6 +92,7 @@ KEPT = [
     (rules.header_opening, "a.cpp", "#include <vector>\n"),
     (rules.reason_for_todo, "a.cpp", "// TODO(needs Linux 6.14): drop the copy\n"),
     (rules.whitespace, "a.md", "a\n\nb\n"),
+    (rules.whitespace, "tests/domains/crlf.xml", "<a>\r\n\t</a>"),
     (rules.whitespace, "packaging/debian/rules", "a:\n\ttrue\n"),
     (rules.whitespace, "tests/vm/__init__.py", ""),
     (rules.leading_comment, "base/a.h", "// Uses unique_fd.h; frames of 2048 bytes.\n\n// a.h\n"),

@@ -1,0 +1,101 @@
+#include "xml/conversion.h"
+
+#include "backend/base/number.h"
+#include "xml/names.h"
+
+#include <fmt/format.h>
+#include <glib.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace tapline::xml {
+namespace {
+
+// libvirt's kilobytes: of a rate tc's "kbps", 1000 bytes, and of a burst tc's "kb", 1024 bytes.
+constexpr uint32_t kbytes_max = UINT32_MAX;
+
+std::string limit_of(const xmlNode* direction) {
+    const auto average =
+        parse_number<uint64_t>("average", attribute(direction, "average").value(), 1, kbytes_max);
+    std::string limit = fmt::format("{}kbit", 8 * average);
+    if (const auto burst = attribute(direction, "burst")) {
+        limit +=
+            fmt::format(",burst={}kib", parse_number<uint64_t>("burst", *burst, 1, kbytes_max));
+    }
+    return limit;
+}
+
+void rename(Editor& editor, const xmlNode* element, const std::string& name) {
+    const ElementText& at = editor.place(element);
+    editor.replace(at.begin + 1, at.name_end(), name);
+    if (!at.is_empty_tag) {
+        editor.replace(at.content_end + 2, at.content_end + 2 + at.name.size(), name);
+    }
+}
+
+} // namespace
+
+bool Conversion::drops(std::string_view name) const {
+    return std::ranges::find(drop, name) != drop.end();
+}
+
+std::string pump_source(const MacAddress& mac) {
+    return fmt::format("<source type='unix' path='{}' mode='server'/>", default_socket_path(mac));
+}
+
+std::string handoff_target(const xmlNode* target, const MacAddress& mac) {
+    const auto chosen = attribute(target, "dev");
+    const std::string name =
+        chosen && !is_reserved_device_name(*chosen) ? *chosen : default_device_name(mac);
+    return fmt::format("<target dev='{}' managed='no'/>", escaped(name));
+}
+
+std::string direct_source(const InterfaceText& device) {
+    const std::string mode = device.mode.value_or("bridge");
+    return fmt::format("<source dev='{}' mode='{}'/>", escaped(device.parent.value()),
+                       mode == "passthru" ? "passthrough"
+                       : mode == "source" ? "bridge" // Where it may be dropped.
+                                          : mode);
+}
+
+std::string without_attribute(const Editor& editor, const xmlNode* element, const char* name) {
+    const ElementText& at = editor.place(element);
+    std::string text(editor.bytes(element));
+    if (const AttributeText* found = at.attribute(name)) {
+        const size_t before = text.find_last_not_of(" \t\r\n", found->begin - at.begin - 1) + 1;
+        text.erase(before, found->end - at.begin - before);
+    }
+    return text;
+}
+
+// On a macvtap libvirt takes an interface of type ethernet for a tap, whose host end receives what
+// the guest sends; of type direct it knows better (virDomainNetTypeSharesHostView()).
+void exchange_directions(Editor& editor, const xmlNode* bandwidth) {
+    for (const xmlNode* each : children(bandwidth)) {
+        if (is_element(each, "inbound")) {
+            rename(editor, each, "outbound");
+        } else if (is_element(each, "outbound")) {
+            rename(editor, each, "inbound");
+        }
+    }
+}
+
+std::vector<std::string> limits_of(const xmlNode* bandwidth) {
+    std::vector<std::string> limits;
+    const auto add = [&](const char* direction, const char* option) {
+        if (const xmlNode* found = child(bandwidth, direction); attribute(found, "average")) {
+            limits.push_back(fmt::format("--{}={}", option, limit_of(found)));
+        }
+    };
+    add("outbound", "limit-guest-to-wire");
+    add("inbound", "limit-wire-to-guest");
+    return limits;
+}
+
+std::string escaped(const std::string& text) {
+    g_autofree char* markup = g_markup_escape_text(text.data(), static_cast<gssize>(text.size()));
+    return markup;
+}
+
+} // namespace tapline::xml

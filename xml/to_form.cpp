@@ -1,0 +1,264 @@
+#include "backend/base/error.h"
+#include "xml/conversion.h"
+#include "xml/domain_additions.h"
+#include "xml/forms.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tapline::xml {
+namespace {
+
+class ToForm {
+public:
+    ToForm(Editor& editor, size_t index, const Conversion& conversion)
+        : editor_(editor),
+          document_(editor.document()),
+          conversion_(conversion),
+          domain_(Domain::read(document_)),
+          interface_(domain_.interfaces.at(index)),
+          element_(interface_elements(document_).at(index)),
+          layout_(editor),
+          prefix_(metadata_prefix(document_)) {}
+
+    void run(const std::optional<InterfaceMetadata>& before) {
+        choose_address(before);
+        change_start_tag();
+        change_source_and_target();
+        for (const xmlNode* each : children(element_)) {
+            change(each);
+        }
+        if (is_pump() && child(element_, "model") == nullptr) {
+            give_up("model", element_);
+            add("model", pump_model);
+        }
+        insert_added();
+        add_to_domain(editor_, entry(before), is_pump() && !domain_.shared_memory);
+    }
+
+private:
+    bool is_pump() const { return conversion_.to == InterfaceKind::vhostuser; }
+
+    // Throws Error unless it may be dropped.
+    void give_up(std::string_view name, const xmlNode* element) const {
+        if (!conversion_.drops(name)) {
+            document_.refuse(element,
+                             fmt::format("'{}' cannot be kept: {}", name, rule_of(name).reason),
+                             fmt::format("convert with --drop {0}, or without {0}", name));
+        }
+    }
+
+    void choose_address(const std::optional<InterfaceMetadata>& before) {
+        if (!interface_.mac && child(element_, "mac") != nullptr) {
+            document_.refuse(child(element_, "mac"), "it has no address");
+        }
+        if (!interface_.mac) {
+            interface_.mac = before ? before->mac : MacAddress::random();
+            add("mac", fmt::format("<mac address='{}'/>", interface_.mac->text()));
+        }
+        const auto same = std::ranges::count(domain_.interfaces, interface_.mac, &Interface::mac);
+        if (same > 1) {
+            document_.refuse(element_, fmt::format("another interface has MAC address {}, too",
+                                                   interface_.mac->text()));
+        }
+    }
+
+    void change_start_tag() {
+        const ElementText& at = editor_.place(element_);
+        const AttributeText& type = *at.attribute("type");
+        const AttributeText* trust = at.attribute("trustGuestRxFilters");
+        const auto attributes = editor_.bytes(at.name_end(), at.tag_end - 1);
+        if (trust != nullptr || editor_.bytes(type.value_begin, type.value_end) != "direct") {
+            was_.push_back(fmt::format("<{0}:was><interface{1}/></{0}:was>", prefix_, attributes));
+        }
+        editor_.replace(type.value_begin, type.value_end, to_text(conversion_.to));
+        if (trust != nullptr) {
+            const size_t blank = editor_.bytes(0, trust->begin).find_last_not_of(" \t\r\n") + 1;
+            editor_.replace(blank, trust->end, "");
+        }
+    }
+
+    // Where there is no <target> yet, it takes the place of <source>.
+    void change_source_and_target() {
+        const xmlNode* source = child(element_, "source");
+        const xmlNode* target = child(element_, "target");
+        if (is_pump()) {
+            const InterfaceText plain{.parent = interface_.parent, .mode = interface_.mode};
+            exchange(source, pump_source(*interface_.mac), direct_source(plain));
+            return;
+        }
+        take_out(source);
+        const std::string ours = handoff_target(target, *interface_.mac);
+        if (target == nullptr) {
+            add("target", ours);
+        } else {
+            exchange(target, ours, "");
+        }
+    }
+
+    void change(const xmlNode* element) {
+        const void* bytes = element->name;
+        const std::string name = static_cast<const char*>(bytes);
+        if (element->ns != nullptr) {
+            return;
+        }
+        if (rule_of(name).fate(conversion_.to) == Fate::refused) {
+            give_up(name, element);
+            take_out(element);
+        } else if (name == "bandwidth") {
+            change_bandwidth(element);
+        } else if (name == "model" && is_pump() &&
+                   !attribute(element, "type").value_or("").starts_with("virtio")) {
+            give_up("model", element);
+            exchange(element, pump_model, "");
+        } else if (name == "driver" && is_pump() && has_value(element, "iommu", "on")) {
+            give_up("iommu", element);
+            exchange(element, without_attribute(editor_, element, "iommu"), "");
+        }
+    }
+
+    void change_bandwidth(const xmlNode* bandwidth) {
+        if (conversion_.drops("bandwidth")) {
+            take_out(bandwidth);
+            return;
+        }
+        for (const xmlNode* direction : children(bandwidth)) {
+            if (attribute(direction, "floor")) {
+                give_up("bandwidth", direction);
+            }
+            if (is_pump() && attribute(direction, "peak")) {
+                give_up("peak", direction);
+            }
+        }
+        if (is_pump()) {
+            limits_ = document_.read_at(bandwidth, [&] { return limits_of(bandwidth); });
+            take_out(bandwidth);
+        } else {
+            exchange_directions(editor_, bandwidth);
+        }
+    }
+
+    // usual: what the way back writes by itself.
+    void exchange(const xmlNode* element, const std::string& now, std::string_view usual) {
+        if (editor_.bytes(element) != usual) {
+            was_.push_back(fmt::format("<{0}:was>{1}</{0}:was>", prefix_, editor_.bytes(element)));
+        }
+        editor_.replace(element, now);
+    }
+
+    // Its place is told by how many elements, comments and instructions will stand before it.
+    void take_out(const xmlNode* element) {
+        const ElementText& at = editor_.place(element);
+        const ElementText& all = editor_.place(element_);
+        const size_t begin = at.begin - editor_.blanks_before(element).size();
+        const auto item = std::ranges::find(all.items, at.end);
+        if (begin != (item == all.items.begin() ? all.tag_end : *std::prev(item))) {
+            document_.refuse(element, "there is text before it that means nothing", "remove it");
+        }
+        taken_out_.push_back(element);
+        editor_.remove(element);
+    }
+
+    void add(const std::string& name, const std::string& element) {
+        added_names_ += (added_names_.empty() ? "" : " ") + name;
+        added_.push_back(element);
+    }
+
+    void insert_added() {
+        const xmlNode* source = child(element_, "source");
+        for (const std::string& each : added_) {
+            editor_.insert(editor_.place(source).end,
+                           std::string(editor_.blanks_before(source)) + each);
+        }
+    }
+
+    // Elements that stand before it when all is done.
+    size_t place_of(const xmlNode* element) const {
+        const size_t begin = editor_.place(element).begin;
+        const auto before = [&](const xmlNode* each) { return editor_.place(each).begin < begin; };
+        const auto& items = editor_.place(element_).items;
+        const auto stand = std::ranges::count_if(items, [&](size_t end) { return end <= begin; });
+        const auto gone = std::ranges::count_if(taken_out_, before);
+        const size_t come = before(child(element_, "source")) ? added_.size() : 0;
+        return static_cast<size_t>(stand - gone) + come;
+    }
+
+    InterfaceMetadata metadata(const std::optional<InterfaceMetadata>& before) const {
+        InterfaceMetadata found{.element = nullptr,
+                                .mac = *interface_.mac,
+                                .trust_guest_rx_filters = interface_.trust_guest_rx_filters,
+                                .device = before ? before->device : InterfaceText{},
+                                .pump_options =
+                                    before ? before->pump_options : std::vector<std::string>{}};
+        if (!before) {
+            found.device.parent = interface_.parent;
+            found.device.mode = interface_.mode == "passthrough" ? "passthru" : interface_.mode;
+        }
+        found.pump_options.insert(found.pump_options.begin(), limits_.begin(), limits_.end());
+        return found;
+    }
+
+    std::string entry(const std::optional<InterfaceMetadata>& before) const {
+        const InterfaceMetadata all = metadata(before);
+        std::string text = fmt::format("<{}:interface mac='{}'", prefix_, interface_.mac->text());
+        for (const NamedValue& each : all.attributes()) {
+            text += fmt::format(" {}='{}'", each.name, escaped(each.value));
+        }
+        if (!added_names_.empty()) {
+            text += fmt::format(" added='{}'", added_names_);
+        }
+        const std::string inside = entry_children(all);
+        return inside.empty()
+                   ? text + "/>"
+                   : fmt::format("{}>{}{}</{}:interface>", text, inside, layout_.line(2), prefix_);
+    }
+
+    std::string entry_children(const InterfaceMetadata& all) const {
+        std::string text;
+        const auto child_line = [&](const std::string& element) {
+            text += layout_.line(3) + element;
+        };
+        for (const std::string& mac : all.device.allow) {
+            child_line(fmt::format("<{}:allow mac='{}'/>", prefix_, escaped(mac)));
+        }
+        for (const NamedValue& each : all.pump_settings()) {
+            child_line(fmt::format("<{}:pump {}='{}'/>", prefix_, each.name, escaped(each.value)));
+        }
+        for (const std::string& each : was_) {
+            child_line(each);
+        }
+        auto in_order = taken_out_;
+        std::ranges::sort(in_order, {},
+                          [&](const xmlNode* each) { return editor_.place(each).begin; });
+        for (const xmlNode* each : in_order) {
+            child_line(fmt::format("<{0}:was after='{1}'>{2}{3}</{0}:was>", prefix_, place_of(each),
+                                   editor_.blanks_before(each), editor_.bytes(each)));
+        }
+        return text;
+    }
+
+    Editor& editor_;
+    const Document& document_;
+    const Conversion& conversion_;
+    Domain domain_;
+    Interface& interface_;
+    const xmlNode* element_;
+    Layout layout_;
+    std::string prefix_;
+
+    std::vector<std::string> was_; // Elements of the metadata.
+    std::vector<const xmlNode*> taken_out_;
+    std::vector<std::string> added_; // Behind <source>.
+    std::string added_names_;
+    std::vector<std::string> limits_;
+};
+
+} // namespace
+
+void to_form(Editor& editor, size_t index, const Conversion& conversion,
+             const std::optional<InterfaceMetadata>& before) {
+    ToForm(editor, index, conversion).run(before);
+}
+
+} // namespace tapline::xml

@@ -1,10 +1,13 @@
 // What a domain's metadata says of interfaces that have no place for it themselves.
 #include "backend/base/error.h"
 #include "xml/domain.h"
+#include "xml/domain_json.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
 
 namespace tapline::xml {
 namespace {
@@ -111,6 +114,19 @@ TEST(DomainMetadata, HoldsOptionsOfThePump) {
     EXPECT_THAT(interface.pump_options,
                 ElementsAre("--limit-guest-to-wire=100mbit", "--port-security",
                             "--allow-source-mac=own", "--allow-source-mac=52:54:00:00:00:01"));
+}
+
+TEST(DomainMetadata, ReadsTheSameAsJson) {
+    const auto json = to_json(
+        Domain::parse(with_metadata(pump_with(), entry("parent='eth0' mode='source'",
+                                                       "<tapline:allow mac='52:54:00:00:00:01'/>"
+                                                       "<tapline:pump port-security='yes'/>")),
+                      "a.xml"));
+    EXPECT_EQ(json["interfaces"][0]["device"].dump(),
+              R"({"name":"tl525400123456","parent":"eth0","kind":"macvtap","mode":"source",)"
+              R"("mac":"52:54:00:12:34:56","mtu":null,"queues":1,"queue_length":1024,)"
+              R"("multicast":"all","allowed_macs":["52:54:00:00:00:01"]})");
+    EXPECT_EQ(json["interfaces"][0]["pump_options"].dump(), R"(["--port-security"])");
 }
 
 TEST(DomainMetadata, OfOthersSaysNothing) {

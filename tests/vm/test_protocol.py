@@ -1,11 +1,11 @@
 """What QEMU and the pump agree on beside the traffic: who connects, and the MTU."""
 
 import signal
-import socket
 
 import traffic
-from guest import COMMAND_LIMIT_S, Guest
+from guest import Guest
 from lab import PEER_IPV4
+from monitored_guest import MonitoredGuest
 from pump import Pump
 
 RECONNECT = ("--client", "--reconnect", "10")
@@ -15,28 +15,6 @@ class ListeningGuest(Guest):
     """QEMU listens; the pump connects."""
 
     chardev_options = ",server=on"
-
-
-class MonitoredGuest(Guest):
-    """QEMU takes commands."""
-
-    def card(self, lab, machine, backend):
-        self.monitor = lab.path("monitor.sock")
-        return [*super().card(lab, machine, backend),
-                "-monitor", f"unix:{self.monitor},server=on,wait=off"]
-
-    def tell(self, command):
-        """What QEMU answers."""
-        with socket.socket(socket.AF_UNIX) as monitor:
-            monitor.settimeout(COMMAND_LIMIT_S)
-            monitor.connect(self.monitor)
-            answer = b""
-            for line in ("", command):  # Each prompt comes when the command before is done.
-                monitor.sendall(f"{line}\n".encode() if line else b"")
-                answer = b""
-                while not answer.endswith(b"(qemu) "):
-                    answer += monitor.recv(65536)
-            return answer.decode()
 
 
 class GuestWithMtu(Guest):

@@ -10,10 +10,13 @@
 #include <glib.h>
 #include <nlohmann/json.hpp>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
+#include <system_error>
 
 namespace tapline::hooks {
 namespace {
@@ -35,6 +38,30 @@ std::string path_of(const std::string& uuid) {
 
 bool DomainRecord::exists(const std::string& uuid) {
     return access(path_of(uuid).c_str(), F_OK) == 0;
+}
+
+std::vector<std::string> DomainRecord::uuids() {
+    std::vector<std::string> found;
+    std::error_code failure;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, failure)) {
+        const std::string name = entry.path().filename();
+        if (g_uuid_string_is_valid(name.c_str()) != 0) { // Else one that is being written.
+            found.push_back(name);
+        }
+    }
+    if (failure && failure != std::errc::no_such_file_or_directory) {
+        throw Error::from_errno(fmt::format("list {}", folder), {}, failure.value());
+    }
+    return found;
+}
+
+// Each writing makes a new file.
+std::optional<std::string> DomainRecord::version(const std::string& uuid) {
+    struct stat file {};
+    if (stat(path_of(uuid).c_str(), &file) < 0) {
+        return std::nullopt;
+    }
+    return fmt::format("{} {} {}", file.st_ino, file.st_ctim.tv_sec, file.st_ctim.tv_nsec);
 }
 
 DomainRecord DomainRecord::open(const std::string& uuid) {

@@ -5,6 +5,7 @@
 #include "backend/base/unique_fd.h"
 #include "hooks/interface_life.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,10 @@ namespace tapline::hooks {
 class DomainRecord {
 public:
     static bool exists(const std::string& uuid);
+    // Of all domains that have one. Throws Error.
+    static std::vector<std::string> uuids();
+    // Another one after each put() and drop(), to be compared; absent where there is none.
+    static std::optional<std::string> version(const std::string& uuid);
     // Empty where there is none. Waits until no other process has one. Throws Error, also for a
     // UUID that is none.
     static DomainRecord open(const std::string& uuid);

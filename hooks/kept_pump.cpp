@@ -20,7 +20,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 
 namespace tapline::hooks {
@@ -157,12 +156,11 @@ void start_kept_pump(const std::string& device) {
     }
     ReadySocket ready = ReadySocket::open();
     setenv(ready_socket_variable, ready.address().c_str(), 1);
-    const std::string self = std::filesystem::read_symlink("/proc/self/exe");
-    ChildProcess keeper =
-        ChildProcess::start({.arguments = {self, "keep-pump", device, fmt::to_string(lock.get())},
-                             .fds = {lock.get()},
-                             .output = log.get(),
-                             .detached = true});
+    ChildProcess keeper = ChildProcess::start(
+        {.arguments = {verb_program("hook"), "keep-pump", device, fmt::to_string(lock.get())},
+         .fds = {lock.get()},
+         .output = log.get(),
+         .detached = true});
     unsetenv(ready_socket_variable);
     wait_until_ready(files, operation, ready, keeper);
 }

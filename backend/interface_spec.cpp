@@ -188,6 +188,10 @@ void check_interface_name(const std::string& text) {
     }
 }
 
+MulticastPolicy parse_multicast_policy(const std::string& text) {
+    return value_of(multicast_names, "multicast policy", text);
+}
+
 uint16_t parse_queue_pairs(const std::string& text) {
     return parse_number<uint16_t>("number of queues", text, 1, queue_pairs_max);
 }
@@ -255,7 +259,7 @@ InterfaceSpec InterfaceSpec::parse(const InterfaceText& text) {
             "broadcast queue length", *text.broadcast_queue_length, 1, broadcast_queue_length_max);
     }
     if (text.multicast) {
-        spec.multicast_ = value_of(multicast_names, "multicast policy", *text.multicast);
+        spec.multicast_ = parse_multicast_policy(*text.multicast);
     }
     if (text.owner) {
         spec.owner_ = parse_owner(*text.owner);

@@ -116,6 +116,9 @@ void check_interface_name(const std::string& text);
 // libvirt takes names that begin like this as its own.
 inline constexpr std::array reserved_name_prefixes{"vnet", "vif", "macvtap", "macvlan"};
 
+// Throws Error for text that names none.
+MulticastPolicy parse_multicast_policy(const std::string& text);
+
 // Throws Error unless text is a number from 1 to 256.
 uint16_t parse_queue_pairs(const std::string& text);
 

@@ -79,4 +79,32 @@ Pump::Policy PolicyOptions::parse() const {
     return policy;
 }
 
+std::vector<std::string> PolicyOptions::arguments() const {
+    std::vector<std::string> all;
+    const auto value = [&](const char* name, const std::string& text) {
+        all.push_back(fmt::format("--{}={}", name, text));
+    };
+    const auto flag = [&](const char* name, bool given) {
+        if (given) {
+            all.push_back(fmt::format("--{}", name));
+        }
+    };
+    if (guest_to_wire_) {
+        value("limit-guest-to-wire", *guest_to_wire_);
+    }
+    if (wire_to_guest_) {
+        value("limit-wire-to-guest", *wire_to_guest_);
+    }
+    flag("port-security", port_security_);
+    for (const std::string& mac : source_macs_) {
+        value("allow-source-mac", mac);
+    }
+    for (const std::string& ip : source_ips_) {
+        value("allow-source-ip", ip);
+    }
+    flag("allow-router-advertisements", router_advertisements_);
+    flag("allow-dhcp-server", dhcp_server_);
+    return all;
+}
+
 } // namespace tapline

@@ -18,6 +18,8 @@ public:
 
     // After the command line's. Throws UsageError and Error.
     Pump::Policy parse() const;
+    // The same as arguments for another command line.
+    std::vector<std::string> arguments() const;
 
 private:
     std::optional<std::string> guest_to_wire_;

@@ -2,8 +2,8 @@
 
 #include "backend/base/error.h"
 #include "backend/base/log.h"
+#include "hooks/libvirt/leftovers.h"
 #include "hooks/libvirt/monitor.h"
-#include "xml/domain.h"
 
 #include <algorithm>
 #include <utility>
@@ -14,8 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto reconnect_pause_min = 100ms;
-constexpr auto reconnect_pause_max = 5000ms;
+constexpr std::chrono::milliseconds reconnect_pause_max = 5s;
 // A guest decides how often it changes its filter, we how often we look.
 constexpr auto pause_before_look = 20ms;
 
@@ -36,7 +35,6 @@ Agent::Agent(MainLoop& loop, Options options) : loop_(loop), options_(std::move(
         links_.drain();
         look_for_new_devices();
     });
-    pause_ = reconnect_pause_min;
     connect();
 }
 
@@ -49,7 +47,7 @@ void Agent::connect() {
         }
     } catch (const Error& error) {
         session_.reset();
-        if (pause_ == reconnect_pause_min) { // Once for each loss, however often it fails.
+        if (!std::exchange(told_, true)) { // Once for each loss, however often it fails.
             log(LogLevel::warning, "{}; trying again until it works", error.what());
         }
         connect_later();
@@ -57,12 +55,14 @@ void Agent::connect() {
     }
     log(LogLevel::info, "connected to libvirt, {} guests run", domains_.size());
     pause_ = reconnect_pause_min;
+    told_ = false;
+    look_for_leftovers_ = true;
     wake();
 }
 
 void Agent::connect_later() {
     connect_source_ = loop_.every(pause_, [this] { connect(); });
-    pause_ = std::min(pause_ * 2, std::chrono::milliseconds(reconnect_pause_max));
+    pause_ = std::min(pause_ * 2, reconnect_pause_max);
 }
 
 void Agent::wake() noexcept {
@@ -89,6 +89,9 @@ void Agent::work() {
     for (const std::string& uuid : std::exchange(domains_, {})) {
         log_refusal([&] { look_at(uuid); });
     }
+    if (std::exchange(look_for_leftovers_, false)) {
+        log_refusal([&] { remove_leftovers(session_->connection); });
+    }
 }
 
 // A pump that was started again may have made its device anew, and libvirt does not know.
@@ -113,12 +116,12 @@ void Agent::look_for_new_devices() {
 void Agent::look_at(const std::string& uuid) {
     if (!session_->connection.is_running(uuid)) {
         seen_.erase(uuid);
+        look_for_leftovers_ = true;
         return;
     }
     const Domain domain = session_->connection.find(uuid);
-    const auto described = xml::Domain::parse(domain.xml(Description::live), domain.name());
     Devices& devices = seen_[uuid];
-    for (const Card& card : cards_of(described, options_.direct)) {
+    for (const Card& card : running_cards(domain, options_.direct)) {
         if (!card.libvirt_follows && !card.id.empty() && !card.device.empty()) {
             log_refusal([&] { sync(domain, card, devices); });
         }

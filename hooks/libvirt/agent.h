@@ -1,5 +1,5 @@
-// Keeps devices as their guests want them, where the owner allows it. Whatever the event was, all
-// cards of its guest are looked at.
+// Keeps devices as their guests want them, where the owner allows it, and removes what dead guests
+// left. Whatever the event was, all cards of its guest are looked at.
 #pragma once
 
 #include "backend/base/main_loop.h"
@@ -41,6 +41,8 @@ private:
     };
     using Devices = std::map<std::string, Device>; // By name.
 
+    static constexpr std::chrono::milliseconds reconnect_pause_min{100};
+
     void connect();
     void connect_later();
     void wake() noexcept;
@@ -53,9 +55,11 @@ private:
     Options options_;
     Netlink netlink_ = Netlink::open();
     LinkWatch links_ = LinkWatch::open();
-    std::unique_ptr<Session> session_;    // Null: not connected.
-    std::chrono::milliseconds pause_;     // Before the next try to connect.
-    std::set<std::string> domains_;       // To look at,
+    std::unique_ptr<Session> session_;                      // Null: not connected.
+    std::chrono::milliseconds pause_ = reconnect_pause_min; // Before the next try to connect,
+    bool told_ = false;                                     // whose failure is in the log.
+    std::set<std::string> domains_;                         // To look at,
+    bool look_for_leftovers_ = false;
     bool waiting_ = false;                // as soon as work() runs.
     std::map<std::string, Devices> seen_; // By domain.
     MainLoop::Source link_source_;

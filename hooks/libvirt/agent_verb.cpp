@@ -28,8 +28,8 @@ int agent_verb(const Arguments& arguments) {
     std::optional<std::string> uri;
     std::optional<std::string> direct;
     CommandLine command_line("", "Keep devices as their guests want them, where the owner allows "
-                                 "it. Runs until SIGTERM.");
-    command_line.value("connect", "URI", "Which libvirt (default: libvirt's)", uri);
+                                 "it, and remove what dead guests left. Runs until SIGTERM.");
+    add_connect_option(command_line, uri);
     command_line.value("direct-multicast", "POLICY",
                        "Groups of guests on devices that libvirt makes: joined or none "
                        "(default: joined)",

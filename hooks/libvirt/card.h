@@ -1,10 +1,13 @@
 // One network card of a running guest that is, or could be, on a device of Tapline's kind.
 #pragma once
 
+#include "hooks/libvirt/metadata_entries.h"
 #include "hooks/libvirt/rx_filter.h"
 #include "xml/domain.h"
+#include "xml/metadata.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,7 +31,18 @@ struct Card {
     bool libvirt_follows = false; // libvirt itself sees to the filter.
 };
 
-// direct is the policy for devices that libvirt makes.
+// Those with an <interface>. direct is the policy for devices that libvirt makes.
 std::vector<Card> cards_of(const xml::Domain& domain, MulticastPolicy direct);
+// All that a running guest has. Throws Error.
+std::vector<Card> running_cards(const Domain& domain, MulticastPolicy direct);
+
+// The entries of our metadata, one for each card that has an <interface>; and those of what we
+// passed to QEMU, which is gone with the running guest.
+constexpr MetadataPlace interface_entries{"tapline", xml::metadata_namespace, "interfaces"};
+constexpr MetadataPlace passed_entries{"tapline-fds", "urn:tapline:fds:1", "cards"};
+
+std::string to_metadata(const Card& passed);
+// Throws Error.
+std::vector<Card> passed_cards(const std::optional<std::string>& metadata);
 
 } // namespace tapline::libvirt

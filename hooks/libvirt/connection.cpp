@@ -45,8 +45,6 @@ const char* to_text(Description description) {
     return "";
 }
 
-Domain::Domain(virDomainPtr owned) : domain_(owned, virDomainFree) {}
-
 std::string Domain::uuid() const {
     std::array<char, VIR_UUID_STRING_BUFLEN> text{};
     if (virDomainGetUUIDString(get(), text.data()) < 0) {

@@ -24,10 +24,11 @@ const char* to_text(Description description);
 // Calls throw Error, with libvirt's words.
 class Domain {
 public:
-    explicit Domain(virDomainPtr owned);
+    explicit Domain(virDomainPtr owned)
+        : domain_(owned, virDomainFree), name_(virDomainGetName(owned)) {}
 
     virDomainPtr get() const { return domain_.get(); }
-    std::string name() const { return virDomainGetName(domain_.get()); }
+    const std::string& name() const { return name_; }
     std::string uuid() const;
     bool is_active() const;
     bool is_persistent() const;
@@ -47,6 +48,7 @@ public:
 
 private:
     std::unique_ptr<virDomain, decltype(&virDomainFree)> domain_;
+    std::string name_; // To ask libvirt for it would make it forget its last error.
 };
 
 class Connection {

@@ -5,15 +5,15 @@
 #include "backend/tap_queue.h"
 #include "hooks/libvirt/monitor.h"
 #include "hooks/libvirt/pci_slot.h"
+#include "hooks/libvirt/undo.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <libvirt/libvirt-qemu.h>
 
 #include <algorithm>
-#include <functional>
+#include <string_view>
 #include <utility>
-#include <vector>
 
 namespace tapline::libvirt {
 namespace {
@@ -21,29 +21,6 @@ namespace {
 using nlohmann::json;
 
 constexpr auto vhost_path = "/dev/vhost-net";
-
-// What was done so far is undone in reverse, unless all of it was done.
-class Undo {
-public:
-    Undo() = default;
-    Undo(const Undo&) = delete;
-    Undo& operator=(const Undo&) = delete;
-    ~Undo() {
-        while (!steps_.empty()) {
-            try {
-                steps_.back()();
-            } catch (const std::exception&) { // What failed first is what is told.
-            }
-            steps_.pop_back();
-        }
-    }
-
-    void add(std::function<void()> step) { steps_.push_back(std::move(step)); }
-    void forget() { steps_.clear(); }
-
-private:
-    std::vector<std::function<void()>> steps_;
-};
 
 std::string hex_of(const MacAddress& mac) {
     std::string text = mac.text();
@@ -89,7 +66,8 @@ json card_arguments(const PassedCard& card, const std::optional<std::string>& bu
     json arguments = {{"driver", "virtio-net-pci"},
                       {"id", passed_card_id(card.mac)},
                       {"netdev", netdev_id(card.mac)},
-                      {"mac", card.mac.text()}};
+                      {"mac", card.mac.text()},
+                      {"romfile", ""}}; // To boot from a card it is too late.
     if (card.queue_pairs > 1) {
         arguments["mq"] = true;
         arguments["vectors"] = 2 * card.queue_pairs + 2; // Two a pair, control and configuration.
@@ -107,6 +85,18 @@ bool has_card(const Domain& domain, const std::string& id) {
     const json cards = ask_qemu(domain, "qom-list", {{"path", "/machine/peripheral"}});
     return std::ranges::any_of(
         cards, [&](const json& card) { return card.is_object() && card.value("name", "") == id; });
+}
+
+// A guest that was asked before and has not answered yet is waited for like any other.
+void request_unplug(const Domain& domain, const std::string& id) {
+    try {
+        ask_qemu(domain, "device_del", {{"id", id}});
+    } catch (const Error& error) {
+        const std::string_view refusal = error.what();
+        if (refusal.find("already in the process of unplug") == std::string_view::npos) {
+            throw;
+        }
+    }
 }
 
 // One card's DEVICE_DELETED, which comes when the guest has given it up.
@@ -156,6 +146,14 @@ std::string passed_card_id(const MacAddress& mac) {
     return "tapline-" + hex_of(mac);
 }
 
+void throw_not_given_up(const Domain& domain, const MacAddress& mac,
+                        std::chrono::milliseconds limit) {
+    throw Error(
+        {.operation = fmt::format("detach {} from domain '{}'", mac.text(), domain.name()),
+         .cause = fmt::format("the guest has not given the card up in {} s", limit.count() / 1000),
+         .next_step = "does its system run, and take PCI hot-plug? Detach again, or shut it down"});
+}
+
 void pass_card(const Domain& domain, const MacvtapDevice& device, const PassedCard& card) {
     // Before anything is changed: what can be refused for sure.
     const auto bus = free_pci_bus(ask_qemu(domain, "query-pci", {}));
@@ -186,14 +184,9 @@ void take_card_back(const Connection& connection, const Domain& domain, const Ma
     const std::string id = passed_card_id(mac);
     if (has_card(domain, id)) {
         Deletion deletion(connection, domain, id);
-        ask_qemu(domain, "device_del", {{"id", id}});
+        request_unplug(domain, id);
         if (!deletion.wait(limit) && has_card(domain, id)) {
-            throw Error(
-                {.operation = fmt::format("detach {} from domain '{}'", mac.text(), domain.name()),
-                 .cause = fmt::format("the guest has not given the card up in {} s",
-                                      limit.count() / 1000),
-                 .next_step = "is its system running, and does it take PCI hot-plug? "
-                              "Detach again, or shut it down"});
+            throw_not_given_up(domain, mac, limit);
         }
     }
     try {

@@ -30,4 +30,8 @@ void pass_card(const Domain& domain, const MacvtapDevice& device, const PassedCa
 void take_card_back(const Connection& connection, const Domain& domain, const MacAddress& mac,
                     std::chrono::milliseconds limit);
 
+// What is told of a guest that keeps a card.
+[[noreturn]] void throw_not_given_up(const Domain& domain, const MacAddress& mac,
+                                     std::chrono::milliseconds limit);
+
 } // namespace tapline::libvirt

@@ -9,6 +9,9 @@ namespace tapline::libvirt {
 namespace {
 
 constexpr Verb verbs[] = {
+    {"attach", "give a domain one more network card", attach_verb},
+    {"detach", "take one away again", detach_verb},
+    {"list", "list the network cards of running guests", list_verb},
     {"agent", "keep devices as their guests want them, where they may", agent_verb}};
 
 int run(Arguments arguments) {
@@ -21,6 +24,11 @@ int run(Arguments arguments) {
 }
 
 } // namespace
+
+void add_connect_option(CommandLine& command_line, std::optional<std::string>& uri) {
+    command_line.value("connect", "URI", "Which libvirt (default: libvirt's)", uri);
+}
+
 } // namespace tapline::libvirt
 
 int main(int argc, char** argv) {

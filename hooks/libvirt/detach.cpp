@@ -1,0 +1,128 @@
+#include "backend/base/error.h"
+#include "hooks/libvirt/attach.h"
+#include "hooks/libvirt/made_device.h"
+#include "hooks/libvirt/passed_card.h"
+#include "hooks/libvirt/undo.h"
+#include "xml/document.h"
+#include "xml/names.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+namespace tapline::libvirt {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto pause_between_looks = 50ms;
+
+std::string detachment_of(const MacAddress& mac, const Domain& domain) {
+    return fmt::format("detach {} from domain '{}'", mac.text(), domain.name());
+}
+
+// The <interface> of that address as libvirt has it; absent where there is none.
+std::optional<std::string> find_interface(const Domain& domain, Description description,
+                                          const MacAddress& mac) {
+    const auto document = xml::Document::parse(domain.xml(description), domain.name());
+    for (const xmlNode* element :
+         xml::children(xml::child(document.root(), "devices"), "interface")) {
+        if (xml::attribute(xml::child(element, "mac"), "address") == mac.text()) {
+            return element_text(element);
+        }
+    }
+    return std::nullopt;
+}
+
+// Of the card, or what it would have been.
+std::string device_name(const Domain& domain, const MacAddress& mac) {
+    for (const Card& card : running_cards(domain, MulticastPolicy::none)) {
+        if (card.mac == mac) {
+            return card.device;
+        }
+    }
+    return xml::default_device_name(mac);
+}
+
+// Takes the interface out of a description, and its entry. The entry goes first: metadata of an
+// interface that is not there is refused by all that read it.
+void detach_from(const Domain& domain, Description description, const MacAddress& mac,
+                 const std::string& interface, Undo& undo) {
+    const auto entries =
+        MetadataEntries::parse(domain.metadata(description, interface_entries.uri));
+    if (const std::string* entry = entries.find(mac)) {
+        remove_entry(domain, description, interface_entries, mac);
+        undo.add([&domain, description, mac, text = *entry] {
+            add_entry(domain, description, interface_entries, mac, text);
+        });
+    }
+    domain.detach(description, interface);
+}
+
+// libvirt waits some seconds itself, and then no longer.
+void wait_until_gone(const Domain& domain, const MacAddress& mac, std::chrono::milliseconds limit) {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    while (find_interface(domain, Description::live, mac)) {
+        if (std::chrono::steady_clock::now() >= end) {
+            throw_not_given_up(domain, mac, limit);
+        }
+        std::this_thread::sleep_for(pause_between_looks);
+    }
+}
+
+// Each part that is there is taken away, so that one that failed halfway can be done again.
+bool detach_live(const Connection& connection, const Domain& domain, const MacAddress& mac,
+                 std::chrono::milliseconds limit) {
+    const std::string uuid = domain.uuid();
+    const auto device = find_recorded_device(uuid, mac, device_name(domain, mac));
+    const auto passed =
+        MetadataEntries::parse(domain.metadata(Description::live, passed_entries.uri));
+    if (passed.find(mac) != nullptr) {
+        take_card_back(connection, domain, mac, limit);
+        remove_entry(domain, Description::live, passed_entries, mac);
+    } else if (const auto interface = find_interface(domain, Description::live, mac)) {
+        if (!device) {
+            throw Error({.operation = detachment_of(mac, domain),
+                         .cause = "its device is not one that Tapline made",
+                         .next_step = "use `virsh detach-interface`"});
+        }
+        Undo undo;
+        detach_from(domain, Description::live, mac, *interface, undo);
+        wait_until_gone(domain, mac, limit);
+        undo.forget();
+    } else if (!device) {
+        return false;
+    }
+    if (device) {
+        remove_device(uuid, *device);
+    }
+    return true;
+}
+
+bool detach_config(const Domain& domain, const MacAddress& mac) {
+    const auto interface = find_interface(domain, Description::config, mac);
+    if (!interface) {
+        return false;
+    }
+    Undo undo;
+    detach_from(domain, Description::config, mac, *interface, undo);
+    undo.forget();
+    return true;
+}
+
+} // namespace
+
+void detach(const Connection& connection, const Domain& domain, const MacAddress& mac,
+            const Affected& affected, std::chrono::milliseconds limit) {
+    // The guest may not let its card go: then nothing else shall have changed.
+    bool found = affected.live && detach_live(connection, domain, mac, limit);
+    found |= affected.config && detach_config(domain, mac);
+    if (!found) {
+        throw Error({.operation = detachment_of(mac, domain),
+                     .cause = "it has no interface of that address",
+                     .next_step = "see `tapline libvirt list`"});
+    }
+}
+
+} // namespace tapline::libvirt

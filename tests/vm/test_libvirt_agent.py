@@ -1,0 +1,144 @@
+"""Devices follow what guests ask of their cards, where the owner allows it."""
+
+import contextlib
+import os
+import signal
+
+import pytest
+
+from conftest import LAB, need
+from lab import PEER_IPV4, open_lab
+from libvirt_guest import MACHINE
+from libvirt_host import TAPLINE, LibvirtHost
+from libvirt_plug import CARD, NAME, WAYS, attach, guest_without_cards, plugged, wait_for
+from process import Child, Failure, run, tail
+
+# The guest joins this address' solicited-node group when it takes the address, and who looks for
+# the address asks that group: without it there is no answer.
+ADDRESS = "2001:db8::abcd"
+GROUP = "33:33:ff:00:ab:cd"
+CHANGED_MAC = "52:54:00:77:77:77"
+
+
+@pytest.fixture(scope="module")
+def host():
+    need(MACHINE)
+    with open_lab() as lab, LibvirtHost(lab) as host:
+        host.start_libvirtd()
+        yield host
+
+
+@pytest.fixture(scope="module")
+def guest(host):
+    with guest_without_cards(host) as guest:
+        yield guest
+
+
+@pytest.fixture(autouse=True)
+def logs(request, host, guest):
+    request.node.stash[LAB] = host.lab
+
+
+class Agent(Child):
+    def __init__(self, host, *options):
+        self.log = host.lab.path("agent.log")
+        super().__init__(host.command(TAPLINE, "libvirt", "agent", *options), self.log)
+        wait_for(lambda: "connected to libvirt" in self.said(), "the agent to connect")
+
+    def said(self):
+        return tail(self.log, 100)
+
+    def end(self):
+        status = super().end()
+        os.truncate(self.log, 0)  # The next one's begins here.
+        return status
+
+
+def peer_reaches(host, address):
+    """Whether it answers the peer, who looks for it anew."""
+    host.lab.peer.ip("neighbour", "flush", "dev", "peer0")
+    with contextlib.suppress(Failure):
+        run(*host.lab.peer.command("ping", "-c", "1", "-W", "1", address))
+        return True
+    return False
+
+
+def joins(guest):
+    guest.run(f"ip address add {ADDRESS}/64 dev {CARD}")
+
+
+def changes_mac(guest):
+    guest.run(f"ip link set {CARD} address {CHANGED_MAC}")
+
+
+def guest_reaches_peer(guest):
+    guest.start(f"ping -c 1 -W 1 {PEER_IPV4}")
+    return guest.finish()[1] == 0
+
+
+@pytest.mark.parametrize("way", ["direct", *WAYS])
+def test_guest_that_may_is_followed(host, guest, way):
+    with Agent(host), plugged(host, guest, way, "--multicast", "joined", trusted=True):
+        joins(guest)
+        wait_for(lambda: peer_reaches(host, ADDRESS), "the group to be joined")
+        changes_mac(guest)
+        wait_for(lambda: guest_reaches_peer(guest), "the new address to be heard")
+        assert CHANGED_MAC in host.namespace.ip("link")
+
+
+@pytest.mark.parametrize("way", ["direct", *WAYS])
+def test_guest_that_may_not_is_not_followed(host, guest, way):
+    with Agent(host, "--direct-multicast", "none") as agent, \
+            plugged(host, guest, way, "--multicast", "none"):
+        joins(guest)
+        assert guest_reaches_peer(guest)
+        changes_mac(guest)
+        wait_for(lambda: f"'{NAME}' uses MAC address {CHANGED_MAC}" in agent.said(),
+                 "the agent to tell")
+        assert CHANGED_MAC not in host.namespace.ip("link")
+        assert not guest_reaches_peer(guest)
+        assert not peer_reaches(host, ADDRESS)
+
+
+def test_guest_leaves_a_group_and_so_does_its_device(host, guest):
+    with Agent(host), plugged(host, guest, "handoff", "--multicast", "joined"):
+        joins(guest)
+        wait_for(lambda: GROUP in host.namespace.ip("maddress"), "the group to be joined")
+        guest.run(f"ip address del {ADDRESS}/64 dev {CARD}")
+        wait_for(lambda: GROUP not in host.namespace.ip("maddress"), "the group to be left")
+
+
+def test_killed_agent_costs_the_guest_nothing(host, guest):
+    with plugged(host, guest, "handoff", "--multicast", "joined"):
+        with Agent(host) as agent:
+            guest.start(f"ping -c 20 -i 0.1 {PEER_IPV4}")
+            agent.signal(signal.SIGKILL)
+            agent.process.wait()
+            output, _ = guest.finish()
+            assert "20 packets received" in output
+        joins(guest)
+        with Agent(host):
+            wait_for(lambda: peer_reaches(host, ADDRESS), "the next agent to follow")
+
+
+def test_agent_outlives_libvirtd(host, guest):
+    with Agent(host) as agent, plugged(host, guest, "pump", "--multicast", "joined"):
+        guest.start(f"ping -c 20 -i 0.1 {PEER_IPV4}")
+        host.end_libvirtd(signal.SIGKILL)
+        output, _ = guest.finish()
+        assert "20 packets received" in output
+        joins(guest)
+        wait_for(lambda: "trying again" in agent.said(), "the agent to notice")
+        host.start_libvirtd()
+        wait_for(lambda: peer_reaches(host, ADDRESS), "the agent to come back")
+
+
+# Last: its guest ends.
+def test_what_a_dead_domain_left_is_removed(host, guest):
+    before = host.trace()
+    with Agent(host):
+        for number, way in enumerate(WAYS):
+            attach(host, way, "--mac", f"52:54:00:12:36:{number:02x}")
+        assert host.trace() != before
+        host.virsh("destroy", NAME)
+        wait_for(lambda: host.trace() == before, "the agent to clean up")

@@ -1,0 +1,132 @@
+"""Cards are plugged into running guests and out again, in every way there is."""
+
+import pytest
+
+import traffic
+from conftest import LAB, need
+from lab import PARENT, PEER_IPV4, open_lab
+from libvirt_guest import MACHINE, define, domain_xml
+from libvirt_host import LibvirtHost
+from libvirt_plug import (MAC, NAME, WAYS, attach, detach, guest_without_cards, listed, plugged,
+                          tapline)
+from process import Failure
+
+DATA_MIB = 4
+STOPPED = "stopped"  # Without shared memory, and it never runs.
+SPARE_PORTS = 4
+
+
+@pytest.fixture(scope="module")
+def host():
+    need(MACHINE)
+    with open_lab() as lab, LibvirtHost(lab) as host:
+        host.start_libvirtd()
+        define(host, domain_xml(lab, STOPPED, [], memory_backing=""))
+        yield host
+
+
+@pytest.fixture(scope="module")
+def guest(host):
+    with guest_without_cards(host) as guest:
+        yield guest
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request, host, guest):
+    request.node.stash[LAB] = host.lab
+    before = host.trace(), description(host, NAME), description(host, STOPPED)
+    yield
+    assert (host.trace(), description(host, NAME), description(host, STOPPED)) == before
+
+
+def description(host, name):
+    """Without the metadata's empty element, which libvirt keeps when all in it is gone."""
+    return host.virsh("dumpxml", name).replace("  <metadata/>\n", "")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_card_comes_carries_and_goes_twice(host, guest, way):
+    for _ in range(2):
+        with plugged(host, guest, way, "--queues", "2"):
+            assert traffic.ping(guest, PEER_IPV4, count=2).loss_percent == 0
+            assert traffic.send(host.lab, guest, DATA_MIB).intact
+            assert traffic.fetch(host.lab, guest, DATA_MIB).intact
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_list_tells_what_a_card_is(host, guest, way):
+    with plugged(host, guest, way, "--queues", "2"):
+        [card] = listed(host)
+        pump = card.pop("pump_pid")
+        assert card == {"domain": NAME, "mac": MAC, "way": way, "device": "tl525400123407",
+                        "parent": PARENT, "mode": "bridge", "queues": 2, "state": "up"}
+        assert isinstance(pump, int) == (way == "pump")
+        assert MAC in tapline(host, "list", NAME)
+
+
+def refusal_of(host, *arguments, **options):
+    with pytest.raises(Failure) as refusal:
+        attach(host, *arguments, **options)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_missing_parent_is_refused(host, way):
+    assert "'nosuch0': no such interface" in refusal_of(host, way, "--parent", "nosuch0")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_address_that_is_taken_is_refused(host, guest, way):
+    for first in WAYS:
+        with plugged(host, guest, first):
+            assert MAC in refusal_of(host, way)
+
+
+def test_guest_without_room_is_refused(host, guest):
+    macs = [f"52:54:00:12:35:{number:02x}" for number in range(SPARE_PORTS)]
+    for mac in macs:
+        attach(host, "handoff", "--mac", mac)
+    full = host.trace()
+    assert "No more available PCI slots" in refusal_of(host, "handoff")
+    assert "No more available PCI slots" in refusal_of(host, "pump")
+    assert "pcie-root-port" in refusal_of(host, "fds")
+    assert host.trace() == full
+    for mac in macs:
+        tapline(host, "detach", NAME, mac)
+
+
+def test_pump_needs_memory_that_is_shared(host):
+    refusal = refusal_of(host, "pump", domain=STOPPED)
+    assert "memory, which is not shared (add <memoryBacking>" in refusal
+
+
+def test_next_start_has_the_card_until_it_is_detached(host):
+    attach(host, "handoff", "--multicast", "joined", "--allow", "52:54:00:00:00:01", "--mode",
+           "source", domain=STOPPED)
+    xml = host.virsh("dumpxml", STOPPED)
+    assert "managed='no'" in xml and "multicast='joined'" in xml.replace('"', "'")
+    host.virsh("define", "--validate", write(host, xml))
+    detach(host, domain=STOPPED)
+
+
+def write(host, xml):
+    host.write("/var/lib/libvirt/stopped.xml", xml)
+    return "/var/lib/libvirt/stopped.xml"
+
+
+def test_what_is_not_there_or_not_ours_is_not_detached(host, guest):
+    with pytest.raises(Failure, match="no interface of that address"):
+        detach(host)
+    with plugged(host, guest, "direct"), pytest.raises(Failure, match="not one that Tapline made"):
+        detach(host)
+
+
+def test_guest_that_keeps_its_card_is_told_of(host, guest):
+    guest.run("echo 1 > /proc/sys/kernel/printk")
+    with plugged(host, guest, "fds"):
+        host.virsh("suspend", NAME)
+        try:
+            with pytest.raises(Failure, match="has not given the card up in 1 s"):
+                detach(host, "--wait", "1")
+        finally:
+            host.virsh("resume", NAME)

@@ -59,31 +59,34 @@ std::vector<size_t> chosen(const Domain& domain, const std::string& source,
     return found;
 }
 
-// Each setting that libvirt has no word for on an interface of type direct.
-void check_direct_says_all(const std::string& source, const Conversion& conversion,
-                           const InterfaceMetadata& before) {
+// Settings of the metadata that the new form cannot have are refused, or dropped.
+void give_up_settings(const std::string& source, const Conversion& conversion,
+                      InterfaceMetadata& before) {
     std::vector<std::string> lost;
-    for (const NamedValue& each : before.attributes()) {
-        const bool is_said = each.name == "parent" || each.name == "trust-guest-rx-filters" ||
-                             (each.name == "mode" && each.value != "source");
-        if (!is_said) {
-            lost.push_back(each.name);
+    if (conversion.to == InterfaceKind::direct) {
+        for (const NamedValue& each : before.attributes()) {
+            const bool is_said = each.name == "parent" || each.name == "trust-guest-rx-filters" ||
+                                 (each.name == "mode" && each.value != "source");
+            if (!is_said) {
+                lost.push_back(each.name);
+            }
+        }
+        if (!before.device.allow.empty()) {
+            lost.emplace_back("allow");
         }
     }
-    if (!before.device.allow.empty()) {
-        lost.emplace_back("allow");
-    }
-    for (const NamedValue& each : before.pump_settings()) {
-        lost.push_back(each.name);
+    if (conversion.to != InterfaceKind::vhostuser) {
+        for (const NamedValue& each : before.pump_settings()) {
+            lost.push_back(each.name);
+        }
+        before.pump_options.clear();
     }
     for (const std::string& name : lost) {
         if (!conversion.drops(name)) {
             throw Error(
-                {.operation =
-                     fmt::format("convert interface {} of {} to direct", before.mac.text(), source),
-                 .cause = fmt::format("'{}' cannot be kept: type direct has no such "
-                                      "setting",
-                                      name),
+                {.operation = fmt::format("convert interface {} of {}", before.mac.text(), source),
+                 .cause = fmt::format("'{}' cannot be kept: type {} has no such setting", name,
+                                      to_text(conversion.to)),
                  .next_step = fmt::format("convert with --drop {0}, or without {0}", name)});
         }
     }
@@ -114,10 +117,9 @@ std::string convert_one(const std::string& text, const std::string& source,
         Editor editor(text, source);
         before = to_direct(editor, index);
         converted = editor.result();
+        give_up_settings(source, conversion, *before);
     }
-    if (conversion.to == InterfaceKind::direct) {
-        check_direct_says_all(source, conversion, *before);
-    } else {
+    if (conversion.to != InterfaceKind::direct) {
         Editor editor(converted, source);
         to_form(editor, index, conversion, before);
         converted = editor.result();

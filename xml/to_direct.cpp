@@ -25,12 +25,7 @@ public:
         change_start_tag();
         change_source();
         change_target();
-        for (const char* name : {"model", "driver"}) {
-            const xmlNode* was = replaced(name);
-            if (was != nullptr && is_untouched(was)) {
-                editor_.replace(child(element_, name), std::string(editor_.bytes(was)));
-            }
-        }
+        change_model_and_driver();
         if (!is_pump()) {
             exchange_directions(editor_, child(element_, "bandwidth"));
         }
@@ -147,6 +142,21 @@ private:
         editor_.replace(target, was != nullptr && is_untouched(was)
                                     ? std::string(editor_.bytes(was))
                                     : without_attribute(editor_, target, "managed"));
+    }
+
+    void change_model_and_driver() {
+        for (const char* name : {"model", "driver"}) {
+            const xmlNode* was = replaced(name);
+            if (was != nullptr && is_untouched(was)) {
+                editor_.replace(child(element_, name), std::string(editor_.bytes(was)));
+            }
+        }
+        const xmlNode* was = replaced("driver");
+        const xmlNode* driver = child(element_, "driver");
+        if (was != nullptr && driver != nullptr && !is_untouched(was) &&
+            !attribute(driver, "iommu")) {
+            editor_.insert(editor_.place(driver).name_end(), " iommu='on'");
+        }
     }
 
     std::string blanks() const {

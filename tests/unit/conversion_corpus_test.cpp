@@ -141,13 +141,47 @@ TEST_P(Corpus, ComesBackInterfaceByInterface) {
     EXPECT_EQ(text, text_);
 }
 
-INSTANTIATE_TEST_SUITE_P(Domains, Corpus, testing::ValuesIn(files_in(TAPLINE_DOMAINS)),
-                         [](const auto& test) {
-                             std::string name = test.param.stem();
-                             std::ranges::replace_if(
-                                 name, [](char c) { return std::isalnum(c) == 0; }, '_');
-                             return name;
-                         });
+std::string name_of(const testing::TestParamInfo<std::filesystem::path>& test) {
+    std::string name = test.param.stem();
+    std::ranges::replace_if(
+        name, [](char c) { return std::isalnum(c) == 0; }, '_');
+    return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Domains, Corpus, testing::ValuesIn(files_in(TAPLINE_DOMAINS)), name_of);
+
+class Example : public testing::TestWithParam<std::filesystem::path> {
+protected:
+    std::string text_ = text_of(GetParam());
+    std::string name_ = GetParam().filename();
+};
+
+TEST_P(Example, IsWhatLibvirtTakesAndTaplineUnderstands) {
+    EXPECT_EQ(Schema::libvirt().complaint_about(text_), "");
+    EXPECT_THAT(Domain::parse(text_, name_).interfaces, testing::SizeIs(1));
+}
+
+// The pump that is started by hand knows its parent, and the domain does not.
+TEST_P(Example, BecomesEachOtherFormIfItNamesItsParent) {
+    const Interface interface = Domain::parse(text_, name_).interfaces.at(0);
+    const bool is_ours = interface.kind == InterfaceKind::direct || interface.device;
+    EXPECT_EQ(is_ours, name_ != "pump.xml");
+    for (const InterfaceKind form :
+         {InterfaceKind::direct, InterfaceKind::ethernet, InterfaceKind::vhostuser}) {
+        const Conversion conversion{.to = form, .drop = to(InterfaceKind::ethernet).drop};
+        if (!is_ours) {
+            EXPECT_THROW(convert(text_, name_, conversion), Error);
+            continue;
+        }
+        const std::string there = convert(text_, name_, conversion);
+        EXPECT_EQ(Schema::libvirt().complaint_about(there), "");
+        if (interface.kind == InterfaceKind::direct) {
+            EXPECT_EQ(convert(there, name_, to_direct_only), text_);
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, Example, testing::ValuesIn(files_in(TAPLINE_EXAMPLES)), name_of);
 
 TEST(CorpusOfDomains, IsJudgedByASchemaThatRefuses) {
     const std::string text = "<domain type='kvm'><name>a</name><devices><interface type='direct'>"

@@ -153,6 +153,16 @@ TEST(Conversion, BetweenFormsKeepsSettingsThatDirectHasNoWordFor) {
     EXPECT_THAT(spec.allowed_macs(), testing::SizeIs(1));
 }
 
+TEST(Conversion, FromAPumpRefusesWhatOnlyAPumpDoes) {
+    const std::string text =
+        replaced(converted(domain_with(direct_with("")), pump), "mode='bridge'/>",
+                 "mode='bridge'><tapline:pump port-security='yes'/></tapline:interface>");
+    EXPECT_THAT(refusal_of(text, handoff),
+                HasSubstr("'port-security' cannot be kept: type ethernet has no such setting"));
+    EXPECT_THAT(interface_of(converted(text, handoff, {"port-security"})).pump_options,
+                testing::IsEmpty());
+}
+
 TEST(ConversionBack, TakesTheParentOfToday) {
     const std::string text =
         replaced(domain_with(direct_with("")), "<source dev='eth0' mode='bridge'/>",
@@ -171,7 +181,7 @@ TEST(ConversionBack, TakesTheModelAndTheDriverOfToday) {
     EXPECT_EQ(converted(result, direct), text);
     const std::string changed = replaced(result, "<driver queues='2'/>", "<driver queues='8'/>");
     EXPECT_THAT(converted(changed, direct),
-                AllOf(HasSubstr("<driver queues='8'/>"), HasSubstr("e1000")));
+                AllOf(HasSubstr("<driver iommu='on' queues='8'/>"), HasSubstr("e1000")));
 }
 
 TEST(ConversionBack, RefusesSettingsThatDirectHasNoWordFor) {

@@ -1,5 +1,6 @@
 #include "xml/conversion.h"
 
+#include "backend/base/error.h"
 #include "backend/base/number.h"
 #include "xml/domain_additions.h"
 
@@ -184,10 +185,13 @@ private:
 
     // Those that say what the bandwidth says again.
     void forget_limits(const xmlNode* bandwidth) {
-        const auto limits = document_.read_at(bandwidth, [&] { return limits_of(bandwidth); });
-        std::erase_if(metadata_.pump_options, [&](const std::string& option) {
-            return std::ranges::find(limits, option) != limits.end();
-        });
+        try {
+            for (const std::string& limit : limits_of(bandwidth)) {
+                std::erase(metadata_.pump_options, limit);
+            }
+        } catch (const Error&) {
+            return; // It was dropped, and never became a limit.
+        }
     }
 
     Remaining remaining() const {

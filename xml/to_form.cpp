@@ -23,6 +23,7 @@ public:
           prefix_(metadata_prefix(document_)) {}
 
     void run(const std::optional<InterfaceMetadata>& before) {
+        refuse_doubles();
         choose_address(before);
         change_start_tag();
         change_source_and_target();
@@ -46,6 +47,16 @@ private:
             document_.refuse(element,
                              fmt::format("'{}' cannot be kept: {}", name, rule_of(name).reason),
                              fmt::format("convert with --drop {0}, or without {0}", name));
+        }
+    }
+
+    // libvirt takes the first and drops the rest without a word.
+    void refuse_doubles() const {
+        for (const char* name : {"source", "target", "mac", "model", "driver", "bandwidth"}) {
+            if (const auto all = children(element_, name); all.size() > 1) {
+                document_.refuse(all[1], fmt::format("there is a <{}> before it already", name),
+                                 "remove one of them");
+            }
         }
     }
 

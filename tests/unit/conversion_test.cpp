@@ -205,6 +205,13 @@ TEST(ConversionBack, RefusesLimitsThatWereChangedSince) {
     EXPECT_EQ(converted(changed, direct, {"limit-wire-to-guest"}), text);
 }
 
+TEST(ConversionBack, TakesWhatWasDroppedAsItWas) {
+    const std::string text =
+        domain_with(direct_with("<bandwidth><inbound average='fast'/></bandwidth>"));
+    EXPECT_THAT(refusal_of(text, pump), HasSubstr("line 7: read average 'fast'"));
+    EXPECT_EQ(converted(converted(text, pump, {"bandwidth"}), direct), text);
+}
+
 TEST(ConversionBack, LeavesWhatOthersHaveAddedSince) {
     const std::string result = converted(domain_with(direct_with("")), pump);
     const std::string changed = replaced(
@@ -307,6 +314,11 @@ TEST(ConversionRefuses, InterfacesItCannotTellApart) {
                                        "</interface>"),
                            handoff),
                 HasSubstr("line 4: it has no address"));
+}
+
+TEST(ConversionRefuses, ElementsThatAreThereTwice) {
+    EXPECT_THAT(refusal_of(domain_with(direct_with("\n<model type='e1000'/>")), pump),
+                HasSubstr("line 8: there is a <model> before it already"));
 }
 
 TEST(ConversionRefuses, InterfacesThatAreNotOurs) {

@@ -83,7 +83,10 @@ Failure become(const Command& command, char* const* argv, pid_t caller) {
             (void)raise(command.signal_at_end);
         }
     }
-    (void)std::signal(SIGPIPE, SIG_DFL); // An ignored one would stay ignored.
+    (void)std::signal(SIGPIPE, SIG_DFL); // An ignored one would stay ignored,
+    sigset_t none{};
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, nullptr); // and one held back would stay so.
     execvp(argv[0], argv);
     return failed(Failure::Step::execute);
 }

@@ -1,5 +1,6 @@
 #include "backend/base/error.h"
 #include "backend/base/output.h"
+#include "backend/base/signals_held_back.h"
 #include "backend/interface_options.h"
 #include "backend/json.h"
 #include "backend/reconcile.h"
@@ -8,38 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <csignal>
-
 namespace tapline {
-namespace {
-
-// A signal that would end the command between making the device and knowing it waits instead.
-class SignalsHeldBack {
-public:
-    SignalsHeldBack() {
-        sigemptyset(&signals_);
-        for (const int number : {SIGHUP, SIGINT, SIGTERM}) {
-            sigaddset(&signals_, number);
-        }
-        sigprocmask(SIG_BLOCK, &signals_, &before_);
-    }
-    SignalsHeldBack(const SignalsHeldBack&) = delete;
-    SignalsHeldBack& operator=(const SignalsHeldBack&) = delete;
-    ~SignalsHeldBack() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
-
-    bool any() const {
-        sigset_t waiting{};
-        sigset_t common{};
-        return sigpending(&waiting) == 0 && sigandset(&common, &waiting, &signals_) == 0 &&
-               sigisemptyset(&common) == 0;
-    }
-
-private:
-    sigset_t signals_{};
-    sigset_t before_{};
-};
-
-} // namespace
 
 int create_verb(const Arguments& arguments) {
     InterfaceText text;

@@ -1,6 +1,7 @@
 #include "backend/child_process.h"
 
 #include "backend/base/error.h"
+#include "backend/base/signals_held_back.h"
 #include "tests/unit/open_fds.h"
 
 #include <fcntl.h>
@@ -73,6 +74,11 @@ TEST(ChildProcess, DiesOfABrokenPipeAlsoWhereWeDoNot) {
     const auto before = std::signal(SIGPIPE, SIG_IGN);
     EXPECT_EQ(shell("kill -PIPE $$").wait(), 128 + SIGPIPE);
     (void)std::signal(SIGPIPE, before);
+}
+
+TEST(ChildProcess, CanBeEndedAlsoWhereSignalsAreHeldBack) {
+    const SignalsHeldBack held_back;
+    EXPECT_EQ(shell("kill -TERM $$").wait(), 128 + SIGTERM);
 }
 
 TEST(ChildProcess, ThatCannotBeExecutedIsAnErrorAndLeavesNoDescriptor) {

@@ -47,6 +47,9 @@ void Agent::connect() {
         }
     } catch (const Error& error) {
         session_.reset();
+        if (error.code() == ENOTSUP) {
+            throw;
+        }
         if (!std::exchange(told_, true)) { // Once for each loss, however often it fails.
             log(LogLevel::warning, "{}; trying again until it works", error.what());
         }

@@ -36,9 +36,6 @@ int agent_verb(const Arguments& arguments) {
                        direct);
     command_line.parse_options(arguments);
     const MulticastPolicy policy = parse_direct(direct.value_or("joined"));
-    if (uri) {
-        Connection::check_uri(*uri); // The agent itself would try for ever.
-    }
     use_main_loop();
     MainLoop loop;
     const auto on_term = loop.on_signal(SIGTERM, [&] { loop.quit(); });

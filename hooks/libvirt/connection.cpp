@@ -25,6 +25,21 @@ void keep_libvirt_quiet() {
     virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});
 }
 
+// Devices are made here, with this process's rights: so must the guests be here, and root's.
+void check_uri(const std::string& uri) {
+    constexpr std::string_view ours[] = {"qemu:///system", "qemu+unix:///system"};
+    const std::string where = uri.substr(0, uri.find('?'));
+    if (std::ranges::find(ours, where) == std::end(ours)) {
+        throw Error({.operation = fmt::format("connect to libvirt at '{}'", uri),
+                     .cause = "its guests are not those of this host's qemu:///system",
+                     .next_step = where.ends_with("/session")
+                                      ? "for a guest of your own let root make a device with "
+                                        "`tapline create --owner`, see docs/libvirt.md"
+                                      : "use --connect qemu:///system",
+                     .code = ENOTSUP});
+    }
+}
+
 } // namespace
 
 void refuse(const std::string& operation, const std::string& next_step) {
@@ -144,20 +159,6 @@ Connection Connection::open(const std::optional<std::string>& uri) {
     }
     check_uri(opened.get());
     return connection;
-}
-
-// Devices are made here, with this process's rights: so must the guests be here, and root's.
-void Connection::check_uri(const std::string& uri) {
-    constexpr std::string_view ours[] = {"qemu:///system", "qemu+unix:///system"};
-    const std::string where = uri.substr(0, uri.find('?'));
-    if (std::ranges::find(ours, where) == std::end(ours)) {
-        throw Error({.operation = fmt::format("connect to libvirt at '{}'", uri),
-                     .cause = "its guests are not those of this host's qemu:///system",
-                     .next_step = where.ends_with("/session")
-                                      ? "for a guest of your own let root make a device with "
-                                        "`tapline create --owner`, see docs/libvirt.md"
-                                      : "use --connect qemu:///system"});
-    }
 }
 
 Domain Connection::find(const std::string& name_or_uuid) const {

@@ -53,11 +53,9 @@ private:
 
 class Connection {
 public:
-    // Absent: libvirt's default. Throws Error, also for one whose guests are not this host's, or
-    // not QEMU's, or an unprivileged user's.
+    // Absent: libvirt's default. Throws Error; with ENOTSUP for one whose guests are not this
+    // host's, or not QEMU's, or an unprivileged user's: that will not change.
     static Connection open(const std::optional<std::string>& uri);
-    // The part of it that needs no libvirt.
-    static void check_uri(const std::string& uri);
 
     virConnectPtr get() const { return connection_.get(); }
     Domain find(const std::string& name_or_uuid) const;

@@ -1,4 +1,5 @@
 #include "backend/base/error.h"
+#include "backend/base/log.h"
 #include "backend/base/output.h"
 #include "backend/json.h"
 #include "hooks/libvirt/card.h"
@@ -67,6 +68,14 @@ ordered_json to_json(const Row& row) {
     return json;
 }
 
+std::string as_json(const std::vector<Row>& rows) {
+    ordered_json list = ordered_json::array();
+    for (const Row& row : rows) {
+        list.push_back(to_json(row));
+    }
+    return to_line(list) + '\n';
+}
+
 std::string as_text(const std::vector<Row>& rows) {
     constexpr auto line = "{:<20} {:<17} {:<7} {:<15} {:<15} {:<8} {:>6} {:>8} {}\n";
     std::string text = fmt::format(line, "DOMAIN", "MAC", "WAY", "DEVICE", "PARENT", "MODE",
@@ -108,19 +117,17 @@ int list_verb(const Arguments& arguments) {
     Netlink netlink = Netlink::open();
     const std::vector<MacvtapDevice> devices = list_macvtaps(netlink);
     std::vector<Row> rows;
+    int status = 0;
     for (const Domain& domain : running(connection, names)) {
-        std::ranges::move(rows_of(domain, devices), std::back_inserter(rows));
+        try {
+            std::ranges::move(rows_of(domain, devices), std::back_inserter(rows));
+        } catch (const Error& error) { // Of one domain, which shall not hide the others.
+            log(LogLevel::error, "{}", error.what());
+            status = 1;
+        }
     }
-    if (!json) {
-        print_text(as_text(rows));
-        return 0;
-    }
-    ordered_json list = ordered_json::array();
-    for (const Row& row : rows) {
-        list.push_back(to_json(row));
-    }
-    print("{}\n", to_line(list));
-    return 0;
+    print_text(json ? as_json(rows) : as_text(rows));
+    return status;
 }
 
 } // namespace tapline::libvirt

@@ -22,27 +22,25 @@ std::string detachment_of(const MacAddress& mac, const Domain& domain) {
     return fmt::format("detach {} from domain '{}'", mac.text(), domain.name());
 }
 
-// The <interface> of that address as libvirt has it; absent where there is none.
-std::optional<std::string> find_interface(const Domain& domain, Description description,
-                                          const MacAddress& mac) {
+struct FoundInterface {
+    std::string text;   // The <interface> as libvirt has it.
+    std::string target; // Name of its device.
+};
+
+// Only elements are read: metadata of another card may be damaged, and this one shall go all the
+// same.
+std::optional<FoundInterface> find_interface(const Domain& domain, Description description,
+                                             const MacAddress& mac) {
     const auto document = xml::Document::parse(domain.xml(description), domain.name());
     for (const xmlNode* element :
          xml::children(xml::child(document.root(), "devices"), "interface")) {
         if (xml::attribute(xml::child(element, "mac"), "address") == mac.text()) {
-            return element_text(element);
+            return FoundInterface{
+                .text = element_text(element),
+                .target = xml::attribute(xml::child(element, "target"), "dev").value_or("")};
         }
     }
     return std::nullopt;
-}
-
-// Of the card, or what it would have been.
-std::string device_name(const Domain& domain, const MacAddress& mac) {
-    for (const Card& card : running_cards(domain, MulticastPolicy::none)) {
-        if (card.mac == mac) {
-            return card.device;
-        }
-    }
-    return xml::default_device_name(mac);
 }
 
 // Takes the interface out of a description, and its entry. The entry goes first: metadata of an
@@ -71,42 +69,52 @@ void wait_until_gone(const Domain& domain, const MacAddress& mac, std::chrono::m
     }
 }
 
-// Each part that is there is taken away, so that one that failed halfway can be done again.
+// Each part that is there is taken away, whatever became of the others: the rest of what was killed
+// halfway, or of a card that somebody else has detached.
 bool detach_live(const Connection& connection, const Domain& domain, const MacAddress& mac,
                  std::chrono::milliseconds limit) {
     const std::string uuid = domain.uuid();
-    const auto device = find_recorded_device(uuid, mac, device_name(domain, mac));
+    const auto interface = find_interface(domain, Description::live, mac);
+    const auto device = find_recorded_device(
+        uuid, mac, interface ? interface->target : xml::default_device_name(mac));
+    if (!device) {
+        if (interface) {
+            throw Error({.operation = detachment_of(mac, domain),
+                         .cause = "its device is not one that Tapline made",
+                         .next_step = "use `virsh detach-interface`"});
+        }
+        return false;
+    }
     const auto passed =
         MetadataEntries::parse(domain.metadata(Description::live, passed_entries.uri));
     if (passed.find(mac) != nullptr) {
         take_card_back(connection, domain, mac, limit);
         remove_entry(domain, Description::live, passed_entries, mac);
-    } else if (const auto interface = find_interface(domain, Description::live, mac)) {
-        if (!device) {
-            throw Error({.operation = detachment_of(mac, domain),
-                         .cause = "its device is not one that Tapline made",
-                         .next_step = "use `virsh detach-interface`"});
-        }
+    } else if (interface) {
         Undo undo;
-        detach_from(domain, Description::live, mac, *interface, undo);
+        detach_from(domain, Description::live, mac, interface->text, undo);
         wait_until_gone(domain, mac, limit);
         undo.forget();
-    } else if (!device) {
-        return false;
+    } else {
+        remove_entry(domain, Description::live, interface_entries, mac);
     }
-    if (device) {
-        remove_device(uuid, *device);
-    }
+    remove_device(uuid, *device);
     return true;
 }
 
 bool detach_config(const Domain& domain, const MacAddress& mac) {
+    const auto entries =
+        MetadataEntries::parse(domain.metadata(Description::config, interface_entries.uri));
     const auto interface = find_interface(domain, Description::config, mac);
-    if (!interface) {
+    if (entries.find(mac) == nullptr) {
         return false;
     }
     Undo undo;
-    detach_from(domain, Description::config, mac, *interface, undo);
+    if (interface) {
+        detach_from(domain, Description::config, mac, interface->text, undo);
+    } else {
+        remove_entry(domain, Description::config, interface_entries, mac);
+    }
     undo.forget();
     return true;
 }

@@ -32,8 +32,9 @@ def tapline(host, *arguments):
     return host.run(TAPLINE, "libvirt", *arguments)
 
 
-def attach(host, way, *options, domain=NAME):
-    return tapline(host, "attach", domain, "--parent", PARENT, "--mac", MAC, "--to", way, *options)
+def attach(host, way, *options, domain=NAME, mac=MAC):
+    address = ["--mac", mac] if mac else []
+    return tapline(host, "attach", domain, "--parent", PARENT, "--to", way, *address, *options)
 
 
 def detach(host, *options, domain=NAME):

@@ -1,5 +1,7 @@
 """Cards are plugged into running guests and out again, in every way there is."""
 
+import json
+
 import pytest
 
 import traffic
@@ -7,8 +9,8 @@ from conftest import LAB, need
 from lab import PARENT, PEER_IPV4, open_lab
 from libvirt_guest import MACHINE, define, domain_xml
 from libvirt_host import LibvirtHost
-from libvirt_plug import (MAC, NAME, WAYS, attach, detach, guest_without_cards, listed, plugged,
-                          tapline)
+from libvirt_plug import (CARD, MAC, NAME, WAYS, attach, detach, guest_without_cards, listed,
+                          plugged, tapline, wait_for)
 from process import Failure
 
 DATA_MIB = 4
@@ -109,6 +111,12 @@ def test_next_start_has_the_card_until_it_is_detached(host):
     detach(host, domain=STOPPED)
 
 
+def test_device_with_its_parents_address_comes_and_goes(host, guest):
+    mac = attach(host, "handoff", "--mode", "passthru", mac=None).split()[0]
+    assert host.namespace.ip("link", "show", PARENT).count(mac) == 1
+    tapline(host, "detach", NAME, mac)
+
+
 def write(host, xml):
     host.write("/var/lib/libvirt/stopped.xml", xml)
     return "/var/lib/libvirt/stopped.xml"
@@ -121,8 +129,21 @@ def test_what_is_not_there_or_not_ours_is_not_detached(host, guest):
         detach(host)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_rest_of_a_card_that_others_took_is_detached(host, guest, way):
+    with plugged(host, guest, way):
+        if way == "fds":
+            for command, name in ("device_del", "tapline-525400123407"), \
+                    ("netdev_del", "tapline-net-525400123407"):
+                host.virsh("qemu-monitor-command", NAME, "--cmd", json.dumps(
+                    {"execute": command, "arguments": {"id": name}}))
+                wait_for(lambda: CARD not in guest.run("ls /sys/class/net"), "the card to go")
+        else:
+            kind = "ethernet" if way == "handoff" else "vhostuser"
+            host.virsh("detach-interface", NAME, kind, "--mac", MAC, "--live")
+
+
 def test_guest_that_keeps_its_card_is_told_of(host, guest):
-    guest.run("echo 1 > /proc/sys/kernel/printk")
     with plugged(host, guest, "fds"):
         host.virsh("suspend", NAME)
         try:

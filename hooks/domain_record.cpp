@@ -102,7 +102,8 @@ void DomainRecord::read() {
         for (const Json& each : facts.at("interfaces")) {
             interfaces_.push_back({.device = each.at("device").get<std::string>(),
                                    .socket = each.at("socket").get<std::string>(),
-                                   .description = each.at("description").get<std::string>()});
+                                   .description = each.at("description").get<std::string>(),
+                                   .record_id = each.at("record").get<uint32_t>()});
             check_interface_name(interfaces_.back().device);
         }
     } catch (const nlohmann::json::exception&) {
@@ -117,8 +118,10 @@ void DomainRecord::read() {
 void DomainRecord::write() const {
     Json list = Json::array();
     for (const MadeInterface& each : interfaces_) {
-        list.push_back(
-            {{"device", each.device}, {"socket", each.socket}, {"description", each.description}});
+        list.push_back({{"device", each.device},
+                        {"socket", each.socket},
+                        {"description", each.description},
+                        {"record", each.record_id}});
     }
     const std::string text =
         Json{{"interfaces", list}}.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';

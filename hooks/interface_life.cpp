@@ -29,9 +29,12 @@ std::optional<MacvtapDevice> find_device(Netlink& netlink, const std::string& na
     return known && !owned ? std::optional(*found) : std::nullopt;
 }
 
-void remove_device(Netlink& netlink, const std::string& name) {
+void remove_device(Netlink& netlink, const std::string& name, uint32_t record_id) {
     const auto device = find_device(netlink, name);
     if (!device) {
+        if (record_id != 0) { // Somebody else deleted it.
+            erase_device_record(record_id);
+        }
         return;
     }
     const TapNode node = TapNode::of(*device);
@@ -79,23 +82,25 @@ MadeInterface MadeInterface::of(const InterfacePlan& plan) {
             .description = plan.description};
 }
 
-void make_interface(Netlink& netlink, const InterfacePlan& plan) {
+MadeInterface make_interface(Netlink& netlink, const InterfacePlan& plan) {
+    MadeInterface made = MadeInterface::of(plan);
     const bool found = has_device(netlink, plan);
     if (!found) {
-        remove_interface(netlink, MadeInterface::of(plan)); // A pump without its device.
+        remove_interface(netlink, made); // A pump without its device.
         make_device(netlink, plan);
     }
-    if (!plan.socket) {
-        return;
-    }
     try {
-        start_pump(plan);
+        if (plan.socket) {
+            start_pump(plan);
+        }
+        made.record_id = find_our_macvtap(netlink, made.device, "look at").record_id.value_or(0);
     } catch (...) {
         if (!found) {
-            remove_device(netlink, *plan.spec.name());
+            remove_interface(netlink, made);
         }
         throw;
     }
+    return made;
 }
 
 bool has_device(Netlink& netlink, const InterfacePlan& plan) {
@@ -116,7 +121,7 @@ void remove_interface(Netlink& netlink, const MadeInterface& made) {
         attempt([&] { PumpService(made.device).stop(); });
         attempt([&] { remove_socket(made.socket); });
     }
-    attempt([&] { remove_device(netlink, made.device); });
+    attempt([&] { remove_device(netlink, made.device, made.record_id); });
     if (failure) {
         std::rethrow_exception(failure);
     }

@@ -47,9 +47,19 @@ void remove_others(Netlink& netlink, DomainRecord& record,
     remove_all(netlink, record, others);
 }
 
+// Of the one that was deleted under a guest no record shall stay either.
+void forget_lost_device(Netlink& netlink, const DomainRecord& record, const InterfacePlan& plan) {
+    const auto& known = record.interfaces();
+    const auto found = std::ranges::find(known, plan.description, &MadeInterface::description);
+    if (found != known.end() && !has_device(netlink, plan)) {
+        remove_interface(netlink, *found);
+    }
+}
+
 void make(Netlink& netlink, DomainRecord& record, const InterfacePlan& plan) {
+    forget_lost_device(netlink, record, plan);
     record.put(MadeInterface::of(plan));
-    make_interface(netlink, plan);
+    record.put(make_interface(netlink, plan));
 }
 
 } // namespace

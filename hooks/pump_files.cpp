@@ -59,6 +59,10 @@ std::vector<std::string> PumpFiles::read_options() const {
     return {std::istream_iterator<std::string>(words), {}};
 }
 
+bool PumpFiles::exist() const {
+    return access(options.c_str(), F_OK) == 0;
+}
+
 void PumpFiles::remove() const noexcept {
     for (const std::string& path : {options, lock, log}) {
         unlink(path.c_str());

@@ -16,6 +16,8 @@ struct PumpFiles {
     // Throws Error where an option cannot stand in a list with blanks between.
     void write_options(const std::vector<std::string>& values) const;
     std::vector<std::string> read_options() const;
+    // From before the pump is started until after its end.
+    bool exist() const;
     void remove() const noexcept;
 };
 

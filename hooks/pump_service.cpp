@@ -7,9 +7,6 @@
 namespace tapline::hooks {
 
 void PumpService::start(const std::vector<std::string>& options) const {
-    if (pid()) {
-        return;
-    }
     const PumpFiles files(device_);
     files.write_options(options);
     try {
@@ -21,6 +18,9 @@ void PumpService::start(const std::vector<std::string>& options) const {
 }
 
 void PumpService::stop() const {
+    if (!PumpFiles(device_).exist()) {
+        return;
+    }
     (systemd_runs() ? stop_pump_unit : stop_kept_pump)(device_);
     PumpFiles(device_).remove();
 }

@@ -19,9 +19,13 @@ def lacking(reason):
     pytest.skip(reason)
 
 
-def need(machine):
+def need_root():
     if os.geteuid() != 0:
         lacking("network namespaces and devices take root")
+
+
+def need(machine):
+    need_root()
     if not os.path.exists(PROGRAM):
         lacking(f"{PROGRAM} is not built")
     if missing := machine.missing():

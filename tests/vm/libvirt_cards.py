@@ -1,6 +1,7 @@
 """The three ways to a card on a macvtap, as a domain says them."""
 
 import dataclasses
+import uuid
 
 from lab import PARENT
 
@@ -26,6 +27,7 @@ PUMP_XML = """<interface type='vhostuser'>
   <rom enabled='no'/>
 </interface>"""
 
+SHARED_MEMORY = "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"
 METADATA = """<metadata>
   <tapline:interfaces xmlns:tapline='urn:tapline:domain:1'>{}</tapline:interfaces>
 </metadata>"""
@@ -77,3 +79,15 @@ CARDS = (DIRECT, HANDOFF, PUMP)
 def metadata_of(cards):
     elements = "".join(card.metadata() for card in cards)
     return METADATA.format(elements) if elements else ""
+
+
+def domain_text(name, cards):
+    """As little of a domain as the hook reads."""
+    interfaces = "".join(card.interface() for card in cards)
+    return f"<domain type='qemu'><name>{name}</name><uuid>{domain_uuid(name)}</uuid>" \
+           f"{metadata_of(cards)}{SHARED_MEMORY}<devices>{interfaces}</devices></domain>"
+
+
+def domain_uuid(name):
+    """With the same one a domain is defined anew, not twice."""
+    return uuid.uuid5(uuid.NAMESPACE_DNS, name)

@@ -3,12 +3,11 @@
 import os
 import shutil
 import socket
-import uuid
 
 import initramfs
 from guest import MACHINES, Shell
 from lab import Lab
-from libvirt_cards import metadata_of
+from libvirt_cards import SHARED_MEMORY, domain_uuid, metadata_of
 from process import Listener
 from unpacked import IPERF3
 
@@ -20,8 +19,6 @@ MODULES = ("virtio_pci", "virtio_net")
 PROGRAMS = (IPERF3, shutil.which("ethtool"), shutil.which("ip"))
 # Out of the lab's folder, which hosts share: each host has a domain of that name.
 SHELL = "/var/lib/libvirt/shell-{name}.sock"
-
-SHARED_MEMORY = "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"
 
 DOMAIN = """
 <domain type='qemu'>
@@ -67,11 +64,6 @@ def domain_xml(lab: Lab, name, cards, memory_backing=SHARED_MEMORY):
         emulator=MACHINE.qemu, spare_ports=SPARE_PORTS,
         interfaces="".join(card.interface() for card in cards),
         console=lab.path(f"{name}-console.log"), shell=SHELL.format(name=name))
-
-
-def domain_uuid(name):
-    """With the same one a domain is defined anew, not twice."""
-    return uuid.uuid5(uuid.NAMESPACE_DNS, name)
 
 
 class LibvirtGuest(Shell, Listener):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 
 from process import Child, Deadline, Failure, TalkingChild, run, tail
@@ -18,16 +19,20 @@ COMMAND_LIMIT_S = 60
 # libvirt gives to QEMU; its package makes it, not the ones we need.
 SET_UP = r"""set -e
 mount --make-rprivate /
-for folder in /etc/libvirt /etc/tapline /var/lib/libvirt /var/log/libvirt /var/cache/libvirt \
-        /run/libvirt /run/tapline; do
-    mkdir -p $folder
-    mount -t tmpfs -o mode=755 private $folder
+# /etc with what is in it, /run with the lab alone.
+mount -t tmpfs -o mode=755 private /mnt
+cp -a /etc/. /mnt
+mount --move /mnt /etc
+mount --bind $LAB /mnt
+mount -t tmpfs -o mode=755 private /run
+mkdir $LAB
+mount --move /mnt $LAB
+for folder in lib log cache; do
+    mkdir -p /var/$folder/libvirt
+    mount -t tmpfs -o mode=755 private /var/$folder/libvirt
 done
-mkdir /etc/libvirt/hooks
-for file in passwd group; do
-    cp /etc/$file /etc/libvirt/$file
-    mount --bind /etc/libvirt/$file /etc/$file
-done
+rm -rf /etc/libvirt /etc/tapline
+mkdir -p /etc/libvirt/hooks /etc/tapline /run/libvirt
 echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin >>/etc/passwd
 echo libvirt-qemu:x:64055: >>/etc/group
 
@@ -84,6 +89,7 @@ class Machine(TalkingChild):
     def __init__(self, lab, namespace, name):
         super().__init__(
             namespace.command("env", f"BUILD={BUILD}", f"LIBEXEC={LIBEXEC}",
+                              f"LAB={lab.folder}",
                               "unshare", "--mount", "--pid", "--fork", "--kill-child",
                               "--mount-proc", "sh", "-c", SET_UP), lab.path(f"{name}.log"))
 
@@ -136,26 +142,45 @@ class LibvirtHost:
         return ["nsenter", "--target", str(self.first_process), "--mount", "--net", "--pid",
                 *arguments]
 
-    def run(self, *arguments):
-        return run(*self.command(*arguments), limit_s=COMMAND_LIMIT_S)
+    def run(self, *arguments, said=""):
+        """What it prints when it is told this; Failure with what it says where it fails."""
+        return run(*self.command(*arguments), limit_s=COMMAND_LIMIT_S, said=said)
+
+    def hook(self, name, operation, xml):
+        """As libvirt calls it."""
+        return self.run(HOOK, name, operation, "begin", "-", said=xml)
+
+    def pids(self, pattern):
+        """Numbers, here and not on the host, of processes with such a command line."""
+        inside = os.stat(self.outside("/proc/1/ns/pid")).st_ino
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as line:
+                if os.stat(f"/proc/{pid}/ns/pid").st_ino == inside and re.search(
+                        pattern, line.read().replace("\0", " ")):
+                    found.append(int(pid))
+        return found
+
+    def kill(self, pattern):
+        """With SIGKILL, the only one there is."""
+        pid, = self.pids(pattern)
+        os.kill(pid, signal.SIGKILL)
 
     def virsh(self, *arguments):
-        """What it prints; Failure with what it says where it fails."""
         return self.run("virsh", "--quiet", "--connect", "qemu:///system", *arguments)
 
     def trace(self):
         """What interfaces leave on a host while they are there: links, nodes, records, sockets,
-        processes."""
-        nodes = [name for name in os.listdir(self.outside("/dev")) if name.startswith("tap")]
-        files = [f"{folder}/{name}" for folder, _, names in os.walk(self.outside("/run/tapline"))
-                 for name in names]
-        pumps = self.run("sh", "-c", "pgrep --full 'tapline-(pump|hook)' || true").split()
-        return sorted((*self.namespace.links(), *nodes, *files, *pumps))
+        processes. Without the numbers that are never the same again."""
+        nodes = [name[:3] for name in os.listdir(self.outside("/dev")) if name.startswith("tap")]
+        files = [re.sub(r"devices/\w+", "devices/...", f"{folder}/{name}")
+                 for folder, _, names in os.walk(self.outside("/run/tapline")) for name in names]
+        programs = ["program"] * len(self.pids(r"/tapline-(pump|hook) "))
+        return sorted((*self.namespace.links(), *nodes, *files, *programs))
 
     def start_libvirtd(self):
         """libvirtd looks for hooks when it starts, and only then."""
-        self.libvirtd = Child(self.command("libvirtd", "--pid-file", "/run/libvirt/libvirtd.pid"),
-                              self.lab.path(f"{self.name}d.log"))
+        self.libvirtd = Child(self.command("libvirtd"), self.lab.path(f"{self.name}d.log"))
         deadline = Deadline(START_LIMIT_S)
         while True:
             try:

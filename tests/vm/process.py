@@ -41,10 +41,10 @@ def signals_held():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def run(*command, limit_s=30):
-    """Standard output of a short command; Failure with what it said on a non-zero status."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=limit_s)
+def run(*command, limit_s=30, said=""):
+    """Standard output of a short command; Failure with what it said on a non-zero status. `said`
+    is its standard input."""
+    done = subprocess.run(command, input=said, capture_output=True, text=True, timeout=limit_s)
     if done.returncode:
         raise Failure(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout

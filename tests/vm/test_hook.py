@@ -1,0 +1,208 @@
+"""The hook alone, called as libvirt would in any order, and killed in between."""
+
+import random
+import subprocess
+
+import pytest
+
+from conftest import LAB, need_root
+from lab import PARENT, open_lab
+from libvirt_cards import HANDOFF, PUMP, domain_text
+from libvirt_host import HOOK, TAPLINE, LibvirtHost
+from process import Deadline, Failure
+
+LIMIT_S = 15
+STEPS = 25
+DOMAIN = domain_text("guest", (HANDOFF, PUMP.with_queues(2)))
+FOREIGN = "<domain><name>other</name><interface type='network'/> this is no XML"
+
+# What each leaves, of a domain's interfaces: all, nothing, or what was there.
+ENDS = {"prepare": True, "reconnect": True, "attach": True, "release": False,
+        "start": None, "started": None, "stopped": None, "migrate": None, "restore": None}
+
+
+@pytest.fixture(scope="module")
+def host():
+    need_root()
+    with open_lab() as lab, LibvirtHost(lab) as host:
+        yield host
+
+
+@pytest.fixture(autouse=True)
+def logs(request, host):
+    request.node.stash[LAB] = host.lab
+
+
+@pytest.fixture(autouse=True)
+def nothing(host):
+    """What is there without the domain, before and after each test."""
+    before = host.trace()
+    yield before
+    host.hook("guest", "release", DOMAIN)
+    assert host.trace() == before
+
+
+@pytest.fixture
+def everything(host, nothing):
+    """What is there with it."""
+    host.hook("guest", "prepare", DOMAIN)
+    trace = host.trace()
+    host.hook("guest", "release", DOMAIN)
+    assert len(trace) > len(nothing)
+    return trace
+
+
+def wait_for(host, trace):
+    deadline = Deadline(LIMIT_S)
+    while (now := host.trace()) != trace:
+        assert deadline.left_s(), f"{now} instead of {trace}"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_order_ends_the_same(host, nothing, everything, seed):
+    choose = random.Random(seed)
+    there = False
+    for _ in range(STEPS):
+        operation = choose.choice(list(ENDS))
+        for _ in range(choose.choice((1, 2))):
+            assert host.hook("guest", operation, DOMAIN) == ""
+        there = there if ENDS[operation] is None else ENDS[operation]
+        assert host.trace() == (everything if there else nothing), (seed, operation)
+
+
+@pytest.mark.parametrize("milliseconds", [2, 4, 6, 8, 10, 13, 16, 20, 25, 30])
+@pytest.mark.parametrize("then", ["prepare", "release"])
+def test_hook_that_was_killed_leaves_nothing_in_the_way(host, nothing, everything, milliseconds,
+                                                        then):
+    subprocess.run(host.command("timeout", "--signal=KILL", f"{milliseconds / 1000}", HOOK, "guest",
+                                "prepare", "begin", "-"), input=DOMAIN, text=True, check=False)
+    host.hook("guest", then, DOMAIN)
+    host.run(TAPLINE, "reconcile")  # What had no name yet.
+    wait_for(host, everything if then == "prepare" else nothing)
+
+
+def test_killed_pump_is_started_again(host, everything):
+    host.hook("guest", "prepare", DOMAIN)
+    killed = host.pids("/tapline-pump ")
+    host.kill("/tapline-pump ")
+    deadline = Deadline(LIMIT_S)
+    while host.pids("/tapline-pump ") in (killed, []):
+        assert deadline.left_s()
+    assert host.trace() == everything
+
+
+@pytest.mark.parametrize("pattern", ["/tapline-hook keep-pump"])
+def test_reconnect_starts_a_dead_pump(host, everything, pattern):
+    host.hook("guest", "prepare", DOMAIN)
+    host.kill(pattern)
+    deadline = Deadline(LIMIT_S)
+    while host.pids("/tapline-pump "):
+        assert deadline.left_s()
+    host.hook("guest", "reconnect", DOMAIN)
+    assert host.trace() == everything
+
+
+@pytest.mark.parametrize("card", [HANDOFF, PUMP], ids=str)
+@pytest.mark.parametrize("operation", ["prepare", "reconnect"])
+def test_deleted_device_is_made_again(host, everything, card, operation):
+    host.hook("guest", "prepare", DOMAIN)
+    host.namespace.ip("link", "delete", f"tl{card.digits}")
+    host.hook("guest", operation, DOMAIN)
+    wait_for(host, everything)
+
+
+def test_reconnect_does_not_fail_a_guest(host):
+    assert host.hook("guest", "reconnect", DOMAIN.replace(PARENT, "nosuch0")) == ""
+    assert host.hook("guest", "reconnect", DOMAIN.replace("bridge", "colour")) == ""
+
+
+def test_prepare_replaces_what_another_definition_made(host):
+    host.hook("guest", "prepare", DOMAIN)
+    host.hook("guest", "prepare", domain_text("guest", (HANDOFF,)))
+    assert not host.pids("/tapline-pump ")
+    assert f"tl{PUMP.digits}" not in host.namespace.links()
+
+
+@pytest.mark.parametrize("operation", ENDS)
+def test_foreign_domain_is_not_even_parsed(host, nothing, operation):
+    assert host.hook("other", operation, FOREIGN) == ""
+    assert host.trace() == nothing
+
+
+def test_pump_that_refuses_is_told_by_its_own_words(host):
+    limited = domain_text("guest", (PUMP,)).replace("mode='server'", "mode='client'")
+    with pytest.raises(Failure, match="QEMU does not listen on its socket"):
+        host.hook("guest", "prepare", limited)
+
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >>/run/systemctl.log
+for unit; do :; done
+device=${unit#tapline-pump@}
+device=${device%.service}
+case $1 in
+start)
+    [ ! -e /run/$device.pid ] || exit 0
+    [ ! -e /run/broken ] || { echo "Job for $unit failed." >&2; exit 1; }
+    setsid LIBEXEC/tapline-pump $(sed s/^OPTIONS=// /run/tapline/pumps/$device.options) \
+        </dev/null >/dev/null 2>&1 &
+    echo $! >/run/$device.pid
+    ;;
+stop)
+    [ -e /run/$device.pid ] || exit 0
+    kill $(cat /run/$device.pid) && timeout 10 tail --pid=$(cat /run/$device.pid) -f /dev/null
+    rm /run/$device.pid
+    ;;
+show)
+    cat /run/$device.pid 2>/dev/null || echo 0
+    ;;
+esac
+"""
+
+
+@pytest.fixture
+def systemd(host):
+    """What there is of it for the hook."""
+    host.run("rm", "-f", "/run/systemctl.log")
+    host.write("/usr/local/bin/systemctl", SYSTEMCTL.replace("LIBEXEC", HOOK.rpartition("/")[0]),
+               0o755)
+    host.run("mkdir", "-p", "/run/systemd/system")
+    yield
+    host.hook("guest", "release", DOMAIN)
+    host.run("rm", "-rf", "/run/systemd", "/run/broken", "/usr/local/bin/systemctl")
+
+
+def test_pump_is_a_unit_where_systemd_runs(host, nothing, systemd):
+    for operation in ("prepare", "prepare", "reconnect", "release", "release"):
+        host.hook("guest", operation, DOMAIN)
+    assert host.trace() == nothing
+    unit = f"tapline-pump@tl{PUMP.digits}.service"
+    calls = host.run("cat", "/run/systemctl.log").splitlines()
+    assert calls == [f"start {unit}"] * 3 + [f"stop {unit}"]
+
+
+def test_unit_that_does_not_start_is_told(host, systemd):
+    host.run("touch", "/run/broken")
+    with pytest.raises(Failure, match=rf"start the pump of 'tl{PUMP.digits}': Job for .* failed"):
+        host.hook("guest", "prepare", DOMAIN)
+
+
+def test_installed_hook_is_told_of_and_goes(host):
+    path = "/etc/libvirt/hooks/qemu.d/tapline"
+    assert host.run("tapline", "hook", "install").startswith(f"{path}: installed")
+    assert host.run("tapline", "hook", "install").startswith(f"{path}: was installed")
+    assert host.run("tapline", "hook", "status").startswith(f"{path}: installed")
+    host.run("tapline", "hook", "uninstall")
+    assert host.run("tapline", "hook", "uninstall") == "not installed\n"
+    with pytest.raises(Failure, match="not installed"):
+        host.run("tapline", "hook", "status")
+
+
+def test_foreign_hook_is_left(host):
+    host.run("mkdir", "-p", "/etc/libvirt/hooks/qemu.d")
+    host.write("/etc/libvirt/hooks/qemu.d/tapline", "#!/bin/sh\n", 0o755)
+    with pytest.raises(Failure, match="another program has this place"):
+        host.run("tapline", "hook", "install")
+    host.run("tapline", "hook", "uninstall")
+    assert host.run("cat", "/etc/libvirt/hooks/qemu.d/tapline") == "#!/bin/sh\n"
+    host.run("rm", "/etc/libvirt/hooks/qemu.d/tapline")

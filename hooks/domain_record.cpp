@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 namespace tapline::hooks {
@@ -34,10 +35,16 @@ std::string path_of(const std::string& uuid) {
     return fmt::format("{}/{}", folder, uuid);
 }
 
+// Under this name it is written.
+std::string new_of(const std::string& path) {
+    return path + ".new";
+}
+
 } // namespace
 
 bool DomainRecord::exists(const std::string& uuid) {
-    return access(path_of(uuid).c_str(), F_OK) == 0;
+    const std::string path = path_of(uuid);
+    return access(path.c_str(), F_OK) == 0 || access(new_of(path).c_str(), F_OK) == 0;
 }
 
 std::vector<std::string> DomainRecord::uuids() {
@@ -72,6 +79,7 @@ DomainRecord DomainRecord::open(const std::string& uuid) {
         throw Error::from_errno(fmt::format("lock {}", folder));
     }
     DomainRecord record(path, std::move(lock));
+    unlink(new_of(path).c_str()); // Of a process that was killed when it had the lock.
     record.read();
     return record;
 }
@@ -125,10 +133,10 @@ void DomainRecord::write() const {
     }
     const std::string text =
         Json{{"interfaces", list}}.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
-    g_autoptr(GError) failure = nullptr;
-    if (g_file_set_contents(path_.c_str(), text.data(), static_cast<gssize>(text.size()),
-                            &failure) == 0) {
-        throw Error({.operation = fmt::format("write {}", path_), .cause = failure->message});
+    std::ofstream file(new_of(path_));
+    file << text;
+    if (!file.flush() || rename(new_of(path_).c_str(), path_.c_str()) < 0) {
+        throw Error::from_errno(fmt::format("write {}", path_));
     }
 }
 

@@ -103,9 +103,14 @@ MadeInterface make_interface(Netlink& netlink, const InterfacePlan& plan) {
     return made;
 }
 
+// One that was abandoned is not finished, whatever it looks like.
 bool has_device(Netlink& netlink, const InterfacePlan& plan) {
     const auto device = find_device(netlink, *plan.spec.name());
-    return device && device->ours() && device->up && device->parent == plan.spec.parent();
+    if (!device || !device->ours() || device->parent != plan.spec.parent()) {
+        return false;
+    }
+    const auto record = read_device_record(*device->record_id);
+    return !record || record->state == RecordState::kept;
 }
 
 void remove_interface(Netlink& netlink, const MadeInterface& made) {

@@ -11,6 +11,8 @@
 #include "hooks/installation.h"
 #include "hooks/kept_pump.h"
 #include "hooks/lifecycle.h"
+#include "hooks/migration.h"
+#include "hooks/settings.h"
 #include "xml/document.h"
 #include "xml/metadata.h"
 
@@ -64,10 +66,21 @@ std::string uuid_in(const std::string& text) {
                : text.substr(begin + tag.size(), end - begin - tag.size());
 }
 
+// libvirt takes what is printed for the domain, and the domain as it was where nothing is.
+void print_for_this_host(const std::string& text) {
+    const Settings settings = Settings::read();
+    if (!settings.parents.empty()) {
+        print_text(rename_parents(text, settings.parents));
+    }
+}
+
 int serve(const std::string& operation) {
     const std::string text = read_input();
-    if (operation == "prepare" && (mentions_tapline(text) || mentions_direct(text))) {
+    const bool concerned = mentions_tapline(text) || mentions_direct(text);
+    if (operation == "prepare" && concerned) {
         prepare(parse(text));
+    } else if ((operation == "migrate" || operation == "restore") && concerned) {
+        print_for_this_host(text);
     } else if ((operation == "reconnect" || operation == "attach") && mentions_tapline(text)) {
         try {
             reconnect(parse(text));

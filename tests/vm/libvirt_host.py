@@ -32,7 +32,9 @@ for folder in lib log cache; do
     mount -t tmpfs -o mode=755 private /var/$folder/libvirt
 done
 rm -rf /etc/libvirt /etc/tapline
-mkdir -p /etc/libvirt/hooks /etc/tapline /run/libvirt
+mkdir -p /etc/libvirt/hooks /etc/tapline /run/libvirt $LAB/$NAME
+mount --bind $LAB/$NAME /run/libvirt  # Where other hosts reach it.
+hostname $NAME
 echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin >>/etc/passwd
 echo libvirt-qemu:x:64055: >>/etc/group
 
@@ -89,8 +91,8 @@ class Machine(TalkingChild):
     def __init__(self, lab, namespace, name):
         super().__init__(
             namespace.command("env", f"BUILD={BUILD}", f"LIBEXEC={LIBEXEC}",
-                              f"LAB={lab.folder}",
-                              "unshare", "--mount", "--pid", "--fork", "--kill-child",
+                              f"LAB={lab.folder}", f"NAME={name}",
+                              "unshare", "--mount", "--pid", "--uts", "--fork", "--kill-child",
                               "--mount-proc", "sh", "-c", SET_UP), lab.path(f"{name}.log"))
 
     def end(self):
@@ -140,7 +142,7 @@ class LibvirtHost:
     def command(self, *arguments):
         """A command line that runs on the host."""
         return ["nsenter", "--target", str(self.first_process), "--mount", "--net", "--pid",
-                *arguments]
+                "--uts", *arguments]
 
     def run(self, *arguments, said=""):
         """What it prints when it is told this; Failure with what it says where it fails."""
@@ -165,6 +167,10 @@ class LibvirtHost:
         """With SIGKILL, the only one there is."""
         pid, = self.pids(pattern)
         os.kill(pid, signal.SIGKILL)
+
+    def uri(self):
+        """Of its libvirtd, for other hosts of the lab."""
+        return f"qemu+unix:///system?socket={self.lab.path(self.name)}/libvirt-sock"
 
     def virsh(self, *arguments):
         return self.run("virsh", "--quiet", "--connect", "qemu:///system", *arguments)

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import LAB, need_root
 from lab import PARENT, open_lab
-from libvirt_cards import HANDOFF, PUMP, domain_text
+from libvirt_cards import DIRECT, HANDOFF, PUMP, domain_text
 from libvirt_host import HOOK, TAPLINE, LibvirtHost
 from process import Deadline, Failure
 
@@ -133,6 +133,35 @@ def test_pump_that_refuses_is_told_by_its_own_words(host):
     limited = domain_text("guest", (PUMP,)).replace("mode='server'", "mode='client'")
     with pytest.raises(Failure, match="QEMU does not listen on its socket"):
         host.hook("guest", "prepare", limited)
+
+
+@pytest.fixture
+def settings(host):
+    def write(text):
+        host.write("/etc/tapline/tapline.conf", text)
+    yield write
+    host.run("rm", "-f", "/etc/tapline/tapline.conf")
+
+
+@pytest.mark.parametrize("operation", ["migrate", "restore"])
+def test_parents_are_renamed_and_nothing_else(host, settings, operation):
+    domain = domain_text("guest", (DIRECT, HANDOFF, PUMP, PUMP.on("lan"))).replace(
+        "<devices>", f"<devices  a = '1'><!-- parent='{PARENT}' -->\n")
+    assert host.hook("guest", operation, domain) == ""
+    settings(f"[migrate]\n{PARENT} = a&b\nlan={PARENT}\n")
+    expected = domain.replace(f"dev='{PARENT}'", "dev='a&amp;b'").replace(
+        f"parent='{PARENT}' mode", "parent='a&amp;b' mode").replace(
+        "parent='lan'", f"parent='{PARENT}'")
+    assert host.hook("guest", operation, domain) == expected
+
+
+@pytest.mark.parametrize("text, cause", [
+    ("[migrate]\nlan = a/b\n", "a/b"), ("[migrated]\nlan = eth0\n", r"no group \[migrated\]"),
+    ("lan = eth0\n", "tapline.conf")])
+def test_bad_settings_are_refused(host, settings, text, cause):
+    settings(text)
+    with pytest.raises(Failure, match=cause):
+        host.hook("guest", "migrate", DOMAIN)
 
 
 SYSTEMCTL = """#!/bin/sh

@@ -30,7 +30,7 @@ void make_device(const std::string& uuid, const hooks::InterfacePlan& plan) {
     }
     record.put(MadeInterface::of(plan));
     try {
-        hooks::make_interface(netlink, plan);
+        record.put(hooks::make_interface(netlink, plan));
     } catch (...) {
         record.drop(name);
         throw;

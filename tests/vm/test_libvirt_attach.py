@@ -1,6 +1,7 @@
 """Cards are plugged into running guests and out again, in every way there is."""
 
 import json
+import signal
 
 import pytest
 
@@ -8,10 +9,10 @@ import traffic
 from conftest import LAB, need
 from lab import PARENT, PEER_IPV4, open_lab
 from libvirt_guest import MACHINE, define, domain_xml
-from libvirt_host import LibvirtHost
+from libvirt_host import TAPLINE, LibvirtHost
 from libvirt_plug import (CARD, MAC, NAME, WAYS, attach, detach, guest_without_cards, listed,
                           plugged, tapline, wait_for)
-from process import Failure
+from process import Child, Failure
 
 DATA_MIB = 4
 STOPPED = "stopped"  # Without shared memory, and it never runs.
@@ -22,6 +23,7 @@ SPARE_PORTS = 4
 def host():
     need(MACHINE)
     with open_lab() as lab, LibvirtHost(lab) as host:
+        host.run(TAPLINE, "hook", "install")
         host.start_libvirtd()
         define(host, domain_xml(lab, STOPPED, [], memory_backing=""))
         yield host
@@ -36,14 +38,24 @@ def guest(host):
 @pytest.fixture(autouse=True)
 def nothing_left(request, host, guest):
     request.node.stash[LAB] = host.lab
-    before = host.trace(), description(host, NAME), description(host, STOPPED)
+    before = state(host)
     yield
-    assert (host.trace(), description(host, NAME), description(host, STOPPED)) == before
+    after = state(host)
+    assert after == {key: before[key] for key in after}
 
 
-def description(host, name):
+def state(host):
+    found = {"trace": host.trace()}
+    for name in (NAME, STOPPED):
+        found[f"next start of {name}"] = description(host, name, "--inactive")
+    if host.virsh("list", "--name").split():
+        found["guest"] = description(host, NAME)
+    return found
+
+
+def description(host, name, *options):
     """Without the metadata's empty element, which libvirt keeps when all in it is gone."""
-    return host.virsh("dumpxml", name).replace("  <metadata/>\n", "")
+    return host.virsh("dumpxml", name, *options).replace("  <metadata/>\n", "")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -74,7 +86,13 @@ def refusal_of(host, *arguments, **options):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_missing_parent_is_refused(host, way):
-    assert "'nosuch0': no such interface" in refusal_of(host, way, "--parent", "nosuch0")
+    assert "'nosuch0': no such interface" in \
+        refusal_of(host, way, "--parent", "nosuch0", *affected_by(way))
+
+
+def affected_by(way):
+    """What passes by libvirt has no next start."""
+    return [] if way == "fds" else ["--live", "--config"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -109,6 +127,25 @@ def test_next_start_has_the_card_until_it_is_detached(host):
     assert "managed='no'" in xml and "multicast='joined'" in xml.replace('"', "'")
     host.virsh("define", "--validate", write(host, xml))
     detach(host, domain=STOPPED)
+
+
+@pytest.mark.parametrize("way", ["handoff", "pump"])
+def test_running_guest_and_its_next_start_have_the_card(host, guest, way):
+    attach(host, way, "--live", "--config")
+    for options in ((), ("--inactive",)):
+        assert MAC in host.virsh("dumpxml", NAME, *options)
+    detach(host, "--live", "--config")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_card_whose_attachment_was_killed_is_detached(host, guest, way):
+    before = host.trace()
+    with Child(host.command(TAPLINE, "libvirt", "attach", NAME, "--parent", PARENT, "--to", way,
+                            "--mac", MAC, *affected_by(way)), host.lab.path("attach.log")) as child:
+        wait_for(lambda: host.trace() != before, "it to begin")
+        child.signal(signal.SIGKILL)
+        child.process.wait()
+    detach(host, *affected_by(way))
 
 
 def test_device_with_its_parents_address_comes_and_goes(host, guest):
@@ -151,3 +188,19 @@ def test_guest_that_keeps_its_card_is_told_of(host, guest):
                 detach(host, "--wait", "1")
         finally:
             host.virsh("resume", NAME)
+
+
+# Last: its guest ends.
+def test_cards_outlive_libvirtd_and_end_with_their_guest(host, guest):
+    before = host.trace()
+    for number, way in enumerate(WAYS):
+        attach(host, way, mac=f"52:54:00:12:36:{number:02x}")
+    with_cards, cards = host.trace(), listed(host)
+    assert len(cards) == len(WAYS)
+    host.end_libvirtd(signal.SIGKILL)
+    host.start_libvirtd()
+    assert (host.trace(), listed(host)) == (with_cards, cards)
+    guest.set_up_network()
+    assert traffic.ping(guest, PEER_IPV4, count=2).loss_percent == 0
+    host.virsh("destroy", NAME)
+    assert host.trace() == before

@@ -134,7 +134,9 @@ void Agent::look_at(const std::string& uuid) {
 void Agent::sync(const Domain& domain, const Card& card, Devices& devices) {
     // Also where nothing may follow: QEMU tells of the next change only once it was asked.
     const RxFilter guest =
-        parse_rx_filter(ask_qemu(domain, "query-rx-filter", {{"name", card.id}}));
+        card.tells_filter
+            ? parse_rx_filter(ask_qemu(domain, "query-rx-filter", {{"name", card.id}}))
+            : RxFilter{.mac = std::nullopt, .wants_all_groups = true, .groups = {}};
     const MacvtapDevice device = find_macvtap(netlink_, card.device);
     const auto filter = read_device_filter(netlink_, device);
     if (!filter) {

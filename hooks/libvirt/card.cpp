@@ -12,7 +12,8 @@ Card describe(const xml::Interface& interface) {
     return {.mac = *interface.mac,
             .id = interface.alias.value_or(""),
             .device = interface.target.value_or(""),
-            .queue_pairs = interface.queue_pairs};
+            .queue_pairs = interface.queue_pairs,
+            .tells_filter = interface.model.value_or("").starts_with("virtio")};
 }
 
 Card describe_direct(const xml::Interface& interface, MulticastPolicy policy) {
@@ -40,7 +41,8 @@ Card read_passed(const xmlNode* element) {
               .mac = MacAddress::parse(text("mac")),
               .id = "",
               .device = text("device"),
-              .queue_pairs = parse_queue_pairs(text("queues"))};
+              .queue_pairs = parse_queue_pairs(text("queues")),
+              .tells_filter = true};
     card.id = passed_card_id(card.mac);
     check_interface_name(card.device);
     card.policy.multicast = parse_multicast_policy(text("multicast"));

@@ -28,6 +28,7 @@ struct Card {
     std::string device; // On the host; empty where libvirt does not tell.
     uint16_t queue_pairs = 1;
     FilterPolicy policy;
+    bool tells_filter = false;    // QEMU knows what the guest asks of it: of virtio alone.
     bool libvirt_follows = false; // libvirt itself sees to the filter.
 };
 

@@ -13,7 +13,7 @@ namespace tapline::libvirt {
 
 struct RxFilter {
     std::optional<MacAddress> mac; // Absent: the guest chose one that no station may have.
-    // Also of a card whose driver is not there, or cannot tell what it wants.
+    // Also of a card that is not virtio, or whose driver is not there or cannot tell.
     bool wants_all_groups = false;
     std::set<MacAddress> groups;
 };

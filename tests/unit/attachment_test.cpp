@@ -137,9 +137,11 @@ TEST(Cards, EachFormOfAnInterfaceHasItsPolicy) {
         "<interface mac='52:54:00:00:00:01' parent='eth0' multicast='joined' "
         "trust-guest-rx-filters='yes'/></interfaces></metadata><devices>"
         "<interface type='ethernet'><mac address='52:54:00:00:00:01'/>"
-        "<target dev='tl1' managed='no'/><alias name='net0'/></interface>"
+        "<target dev='tl1' managed='no'/><model type='virtio-transitional'/>"
+        "<alias name='net0'/></interface>"
         "<interface type='direct' trustGuestRxFilters='yes'><mac address='52:54:00:00:00:02'/>"
-        "<source dev='eth0'/><target dev='macvtap0'/><alias name='net1'/></interface>"
+        "<source dev='eth0'/><target dev='macvtap0'/><model type='e1000e'/><alias "
+        "name='net1'/></interface>"
         "<interface type='ethernet'><mac address='52:54:00:00:00:03'/>"
         "<target dev='tap7' managed='no'/></interface></devices></domain>",
         "a.xml");
@@ -150,10 +152,12 @@ TEST(Cards, EachFormOfAnInterfaceHasItsPolicy) {
     EXPECT_EQ(cards[0].device, "tl1");
     EXPECT_EQ(cards[0].policy.multicast, MulticastPolicy::joined);
     EXPECT_TRUE(cards[0].policy.trusts_mac);
+    EXPECT_TRUE(cards[0].tells_filter);
     EXPECT_EQ(cards[1].way, Way::direct);
     EXPECT_TRUE(cards[1].libvirt_follows);
     EXPECT_EQ(cards[1].policy.multicast, MulticastPolicy::none);
     EXPECT_FALSE(cards[1].policy.trusts_mac);
+    EXPECT_FALSE(cards[1].tells_filter);
 }
 
 } // namespace

@@ -15,6 +15,7 @@ BOOT_LIMIT_S = 90
 PLUG_LIMIT_S = 30
 WAYS = ("handoff", "pump", "fds")  # Those of `tapline libvirt attach`.
 CARD = "eth0"
+CARD_XML = "/var/lib/libvirt/card.xml"  # On the host, what virsh plugs.
 
 
 @contextlib.contextmanager
@@ -52,8 +53,8 @@ def plugged(host, guest, way, *options, trusted=False):
         xml = DIRECT.interface().replace(DIRECT.mac, MAC)
         if trusted:
             xml = xml.replace("type='direct'", "type='direct' trustGuestRxFilters='yes'")
-        host.write("/run/tapline/card.xml", xml)
-        host.virsh("attach-device", NAME, "/run/tapline/card.xml", "--live")
+        host.write(CARD_XML, xml)
+        host.virsh("attach-device", NAME, CARD_XML, "--live")
     else:
         attach(host, way, *options, *(["--trust-guest-rx-filters"] if trusted else []))
     wait_for(lambda: CARD in guest.run("ls /sys/class/net").split(), "the card to come")
@@ -62,8 +63,7 @@ def plugged(host, guest, way, *options, trusted=False):
         yield
     finally:
         if way == "direct":
-            host.virsh("detach-device", NAME, "/run/tapline/card.xml", "--live")
-            host.run("rm", "/run/tapline/card.xml")
+            host.virsh("detach-device", NAME, CARD_XML, "--live")
         else:
             detach(host)
     wait_for(lambda: CARD not in guest.run("ls /sys/class/net").split(), "the card to go")

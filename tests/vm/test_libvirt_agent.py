@@ -8,9 +8,11 @@ import pytest
 
 from conftest import LAB, need
 from lab import PEER_IPV4, open_lab
+from libvirt_cards import DIRECT
 from libvirt_guest import MACHINE
 from libvirt_host import TAPLINE, LibvirtHost
-from libvirt_plug import CARD, NAME, WAYS, attach, guest_without_cards, plugged, wait_for
+from libvirt_plug import (CARD, CARD_XML, NAME, WAYS, attach, guest_without_cards, plugged,
+                          wait_for)
 from process import Child, Failure, run, tail
 
 # The guest joins this address' solicited-node group when it takes the address, and who looks for
@@ -98,6 +100,16 @@ def test_guest_that_may_not_is_not_followed(host, guest, way):
         assert CHANGED_MAC not in host.namespace.ip("link")
         assert not guest_reaches_peer(guest)
         assert not peer_reaches(host, ADDRESS)
+
+
+def test_card_that_cannot_tell_has_all_groups(host, guest):
+    host.write(CARD_XML, DIRECT.interface().replace("'virtio'", "'e1000e'"))
+    with Agent(host) as agent:
+        host.virsh("attach-device", NAME, CARD_XML, "--live")
+        wait_for(lambda: "takes all multicast groups" in agent.said(), "the device to be changed")
+        assert ",ALLMULTI" in host.namespace.ip("link", "show", "type", "macvtap")
+        host.virsh("detach-device", NAME, CARD_XML, "--live")
+        wait_for(lambda: "macvtap" not in host.virsh("domiflist", NAME), "the card to go")
 
 
 def test_guest_leaves_a_group_and_so_does_its_device(host, guest):

@@ -38,8 +38,8 @@ std::optional<RateLimit::Time> earlier(std::optional<RateLimit::Time> a,
 
 Loop::Loop(Ring& ring, QueuePair::Plan& plan, HeldFrames& held,
            std::array<DirectionCounters, direction_count>& counters, ExpressLane* express,
-           const Events& events)
-    : ring_(ring), plan_(plan), counters_(counters), events_(events) {
+           const Events& events, vhost::TranslationPort* translations)
+    : ring_(ring), plan_(plan), counters_(counters), events_(events), translations_(translations) {
     if (auto* out = lane(Direction::guest_to_wire)) {
         guest_to_wire_.emplace(*out->queue, plan.format.header_bytes, plan.fate,
                                counters[index_of(Direction::guest_to_wire)], make_gate(plan),
@@ -56,11 +56,13 @@ void Loop::run() noexcept {
     ring_.enable();
     arm();
     while (!stopping_) {
+        translate();
         const unsigned taken = guest_to_wire_ ? guest_to_wire_->collect(ring_) : 0;
         const bool read = wire_to_guest_ && (tap_readable_ || looking_);
         const unsigned offered = read ? wire_to_guest_->offer(ring_) : 0;
         const auto limit = time_to_hold();
         note_faults();
+        note_misses();
         watch_tap();
         if (taken + offered > 0 || looking_) {
             poll_pause_ = poll_pause_min;
@@ -76,11 +78,15 @@ void Loop::run() noexcept {
         looking_ = pays && !send_wait() && !read_wait();
     }
     note_faults(); // Of the last turn.
+    let_go_of_translations();
     finish_calls();
 }
 
 void Loop::arm() noexcept {
     ring_.poll(events_.stop, TagKind::stop);
+    if (translations_ != nullptr) {
+        ring_.poll(translations_->changed(), TagKind::translation);
+    }
     for (const Direction direction : directions) {
         if (auto* used = lane(direction)) {
             if (used->kick >= 0) {
@@ -88,6 +94,29 @@ void Loop::arm() noexcept {
             }
             used->queue->disable_kicks();
         }
+    }
+}
+
+// Between two turns nothing is kept that a table led to but the places of the rings, which no table
+// changes under us: so each turn may begin with another one.
+void Loop::translate() noexcept {
+    if (translations_ == nullptr) {
+        return;
+    }
+    const vhost::Iotlb* const table = translations_->acquire();
+    if (std::exchange(generation_, table->generation()) == table->generation()) {
+        return;
+    }
+    for (const Direction direction : directions) {
+        if (auto* used = lane(direction)) {
+            used->queue->translate_with(*table, *translations_);
+        }
+    }
+}
+
+void Loop::let_go_of_translations() noexcept {
+    if (translations_ != nullptr) {
+        translations_->release();
     }
 }
 
@@ -124,7 +153,9 @@ void Loop::sleep(std::optional<std::chrono::nanoseconds> limit) noexcept {
     if (more) {
         ring_.submit();
     } else {
+        let_go_of_translations();
         ring_.submit_and_wait(polls ? earlier(limit, next_poll_pause()) : limit);
+        translate();
     }
     for (const Direction direction : directions) {
         if (auto* used = lane(direction)) {
@@ -153,6 +184,11 @@ void Loop::reap() noexcept {
             if (!more && (result & (POLLERR | POLLHUP | POLLNVAL)) == 0) {
                 const auto direction = static_cast<Direction>(tag.slot);
                 ring_.poll(lane(direction)->kick, TagKind::kick, tag.slot);
+            }
+            break;
+        case TagKind::translation: // The next turn looks for it anyway.
+            if (!more) {
+                ring_.poll(translations_->changed(), TagKind::translation);
             }
             break;
         case TagKind::call:
@@ -239,10 +275,17 @@ void Loop::note_faults() noexcept {
     }
 }
 
+void Loop::note_misses() noexcept {
+    if (translations_ != nullptr && translations_->has_reported()) {
+        (void)eventfd_write(events_.attention, 1);
+    }
+}
+
 // None while no frame is held. A frame whose time is over is dropped; each that the guest takes
 // gives the next one its full time.
 std::optional<std::chrono::nanoseconds> Loop::time_to_hold() noexcept {
-    if (!wire_to_guest_ || !wire_to_guest_->holds_frame()) {
+    if (!wire_to_guest_ || !wire_to_guest_->holds_frame() ||
+        lane(Direction::wire_to_guest)->queue->awaits_translation()) {
         held_since_.reset();
         return std::nullopt;
     }

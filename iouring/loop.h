@@ -23,9 +23,10 @@ public:
     };
 
     // plan, held, counters and express, if there is one, belong to the loop while it lives.
+    // translations: null where there is no IOMMU.
     Loop(Ring& ring, QueuePair::Plan& plan, HeldFrames& held,
          std::array<DirectionCounters, direction_count>& counters, ExpressLane* express,
-         const Events& events);
+         const Events& events, vhost::TranslationPort* translations = nullptr);
 
     void run() noexcept;
 
@@ -39,6 +40,8 @@ private:
     static constexpr std::chrono::microseconds poll_pause_max{1000};
 
     void arm() noexcept;
+    void translate() noexcept;
+    void let_go_of_translations() noexcept;
     void watch_tap() noexcept;
     void sleep(std::optional<std::chrono::nanoseconds> limit) noexcept;
     std::chrono::microseconds next_poll_pause() noexcept;
@@ -48,6 +51,7 @@ private:
     void called(Direction direction) noexcept;
     void finish_calls() noexcept;
     void note_faults() noexcept;
+    void note_misses() noexcept;
     std::optional<std::chrono::nanoseconds> time_to_hold() noexcept;
     // How long a direction over its rate has to wait.
     std::optional<RateLimit::Time> send_wait() const noexcept;
@@ -58,6 +62,8 @@ private:
     QueuePair::Plan& plan_;
     std::array<DirectionCounters, direction_count>& counters_;
     const Events events_;
+    vhost::TranslationPort* const translations_;
+    std::optional<uint64_t> generation_; // Of the table in use.
 
     std::optional<GuestToWire> guest_to_wire_;
     std::optional<WireToGuest> wire_to_guest_;

@@ -31,9 +31,10 @@ constexpr std::array<const char*, direction_count> direction_names = {"wire_to_g
 // (virtio_net_queue_reset() in hw/net/virtio-net.c, 7.2 to 10.0). We would go on with the ring that
 // was, in memory the guest has freed. Front ends can restart any ring without it.
 uint64_t features_of(TapQueue& tap, size_t queue_pairs) {
-    constexpr uint64_t always = vhost::bits(
-        Feature::version_1, Feature::mrg_rxbuf, Feature::mtu, Feature::event_idx,
-        Feature::indirect_desc, Feature::any_layout, Feature::ring_packed, Feature::in_order);
+    constexpr uint64_t always =
+        vhost::bits(Feature::version_1, Feature::mrg_rxbuf, Feature::mtu, Feature::event_idx,
+                    Feature::indirect_desc, Feature::any_layout, Feature::ring_packed,
+                    Feature::in_order, Feature::access_platform);
     return always | features_for_offloads(tap.supported_offloads()) |
            (queue_pairs > 1 ? bit(Feature::mq) : 0);
 }
@@ -49,15 +50,19 @@ void add_named(nlohmann::ordered_json& sums, const std::array<Counter, n>& count
 }
 
 // The lane of a ring that is started. One that cannot run is stopped, and why goes to refused,
-// unless it waits for its memory to come back.
+// unless it waits for its memory to come back or to be told of.
 std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
                                          std::exception_ptr& refused) {
     vhost::Vring& control = session.rings()[ring];
     if (!control.started) {
         return std::nullopt;
     }
+    if (session.iotlb() && !session.locate(control)) {
+        return std::nullopt; // The front end's answer starts it.
+    }
     try {
-        auto queue = vhost::Virtqueue::make(control, session.memory(), session.features());
+        auto queue = vhost::Virtqueue::make(control, session.memory(), session.features(),
+                                            session.iotlb().get());
         queue->log_to(session.dirty_log());
         return QueuePair::Lane{.queue = std::move(queue),
                                .kick = control.kick.get(),
@@ -145,6 +150,8 @@ void Pump::resume(vhost::Session& session) {
     for (uint16_t number = 0; number < pairs_.size(); ++number) {
         if (!pairs_[number].worker->running()) {
             start(session, number, refused);
+        } else {
+            pairs_[number].worker->translations().publish(session.iotlb());
         }
     }
     if (refused) {
@@ -172,13 +179,23 @@ void Pump::start(vhost::Session& session, uint16_t number, std::exception_ptr& r
         .fate = sends ? GuestToWire::Fate::send : GuestToWire::Fate::discard,
         .lanes = {receives ? make_lane(session, in, refused) : std::nullopt,
                   make_lane(session, out, refused)},
+        .iotlb = session.iotlb(),
         .security = security_ ? &*security_ : nullptr};
     for (size_t direction = 0; direction < direction_count; ++direction) {
         plan.limits[direction] = limits_[direction] ? &*limits_[direction] : nullptr;
     }
-    pair.carries_frames = plan.lanes[0] || (plan.lanes[1] && sends);
-    if (plan.lanes[0] || plan.lanes[1]) {
+    // Behind an IOMMU rings come and go with each flush of it: that is not worth telling.
+    const auto serves = [&](Direction direction, uint16_t ring) {
+        return plan.lanes[static_cast<size_t>(direction)] ||
+               (session.iotlb() && session.rings()[ring].started);
+    };
+    pair.carries_frames = (receives && serves(Direction::wire_to_guest, in)) ||
+                          (sends && serves(Direction::guest_to_wire, out));
+    const bool runs = plan.lanes[0] || plan.lanes[1];
+    if (runs || pair.carries_frames) {
         set_format(pair, {.header = header, .offloads = offloads_for_features(features)});
+    }
+    if (runs) {
         pair.worker->start(std::move(plan));
     }
 }
@@ -203,8 +220,8 @@ void Pump::end(vhost::Session& session) {
 }
 
 unsigned Pump::pairs_carrying_frames() const {
-    return static_cast<unsigned>(std::ranges::count_if(
-        pairs_, [](const Pair& pair) { return pair.worker->running() && pair.carries_frames; }));
+    return static_cast<unsigned>(
+        std::ranges::count_if(pairs_, [](const Pair& pair) { return pair.carries_frames; }));
 }
 
 void Pump::check_devices() const {
@@ -235,6 +252,14 @@ std::vector<std::string> Pump::take_faults() {
         }
     }
     return lines;
+}
+
+void Pump::take_misses(vhost::Session& session) {
+    for (const Pair& pair : pairs_) {
+        while (const auto miss = pair.worker->translations().take_miss()) {
+            session.ask(*miss);
+        }
+    }
 }
 
 nlohmann::ordered_json Pump::counters() const {

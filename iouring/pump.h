@@ -34,7 +34,8 @@ public:
     // What the device can do now: its MTU may change while it is there.
     vhost::Session::Offer offer() const;
     uint16_t queue_pairs() const { return static_cast<uint16_t>(pairs_.size()); }
-    // Readable when a ring broke: then call take_faults().
+    // Readable when a ring broke or lacks a translation: then call take_faults() and
+    // take_misses().
     int attention() const { return attention_.get(); }
 
     // A session begins: what waits in the tap queues was meant for nobody.
@@ -53,6 +54,8 @@ public:
     // Throws Error once a device is gone.
     void check_devices() const;
     std::vector<std::string> take_faults(); // A line for each ring that broke since.
+    // The session asks the front end for what workers could not find.
+    void take_misses(vhost::Session& session);
 
     // Sums over all pairs, by direction.
     nlohmann::ordered_json counters() const;

@@ -47,12 +47,14 @@ QueuePair::QueuePair(int tap_fd, int attention, std::unique_ptr<ExpressLane> exp
 
 void QueuePair::start(Plan plan) {
     plan_ = std::move(plan);
+    translations_.publish(plan_.iotlb);
     ring_ = Ring::create(tap_fd_, held_.memory());
     const BlockedSignals blocked;
     try {
-        auto loop = std::make_unique<Loop>(
-            *ring_, plan_, held_, counters_, express_.get(),
-            Loop::Events{.stop = stop_event_.get(), .attention = attention_});
+        auto loop =
+            std::make_unique<Loop>(*ring_, plan_, held_, counters_, express_.get(),
+                                   Loop::Events{.stop = stop_event_.get(), .attention = attention_},
+                                   plan_.iotlb ? &translations_ : nullptr);
         worker_ = std::thread([loop = std::move(loop)] { loop->run(); });
     } catch (const std::system_error& error) {
         throw Error::from_errno("start a worker thread", "", error.code().value());
@@ -68,6 +70,7 @@ std::array<std::optional<QueuePair::Lane>, direction_count> QueuePair::stop() {
     eventfd_t drained = 0;
     eventfd_read(stop_event_.get(), &drained);
     ring_.reset();
+    plan_.iotlb.reset();
     return std::exchange(plan_.lanes, {});
 }
 

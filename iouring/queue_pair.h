@@ -8,6 +8,8 @@
 #include "iouring/guest_to_wire.h"
 #include "iouring/held_frames.h"
 #include "iouring/wire_to_guest.h"
+#include "vhost/iotlb.h"
+#include "vhost/translation_port.h"
 #include "vhost/virtqueue.h"
 
 #include <array>
@@ -30,12 +32,13 @@ public:
         WireToGuest::Format format;
         GuestToWire::Fate fate;
         std::array<std::optional<Lane>, direction_count> lanes; // By Direction.
+        std::shared_ptr<const vhost::Iotlb> iotlb = nullptr;    // Null where there is no IOMMU.
         // Of all pairs; null where there is none. They outlive the worker.
         const PortSecurity* security = nullptr;
         std::array<RateLimit*, direction_count> limits{}; // By Direction.
     };
 
-    // attention: an eventfd the worker writes to when a ring breaks.
+    // attention: an eventfd the worker writes to when a ring breaks or lacks a translation.
     QueuePair(int tap_fd, int attention, std::unique_ptr<ExpressLane> express = nullptr);
     ~QueuePair() { stop(); }
     QueuePair(const QueuePair&) = delete;
@@ -46,6 +49,8 @@ public:
     bool running() const { return worker_.joinable(); }
     // The lanes as the worker left them. Without effect on a pair that does not run.
     std::array<std::optional<Lane>, direction_count> stop();
+    // Behind an IOMMU: where the worker finds the guest's memory, and what it misses.
+    vhost::TranslationPort& translations() { return translations_; }
     // Frames that wait for the guest are dropped: the guest is gone.
     void forget_held_frames() { held_.clear(); }
 
@@ -60,6 +65,7 @@ private:
     UniqueFd stop_event_;
     std::array<DirectionCounters, direction_count> counters_;
     HeldFrames held_;
+    vhost::TranslationPort translations_;
     Plan plan_;
     std::unique_ptr<Ring> ring_; // Destroyed before what it may still point to.
     std::thread worker_;

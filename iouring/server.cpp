@@ -17,6 +17,8 @@ namespace {
 // A front end that floods us shall not keep signals waiting.
 constexpr unsigned messages_per_dispatch_max = 64;
 
+constexpr std::chrono::seconds ask_again_after{1};
+
 // Of one session: a guest can start and break its rings without end.
 constexpr unsigned lines_told_max = 100;
 
@@ -26,7 +28,13 @@ Server::Server(MainLoop& loop, Pump& pump, Status& status)
     : loop_(loop),
       pump_(pump),
       status_(status),
-      on_fault_(loop.on_readable(pump.attention(), [this] { tell_faults(); })) {}
+      on_attention_(loop.on_readable(pump.attention(), [this] {
+          tell_faults();
+          if (session_) {
+              pump_.take_misses(*session_);
+              ask_again_if_unanswered();
+          }
+      })) {}
 
 void Server::stop() {
     if (session_) { // The workers use its descriptors.
@@ -92,6 +100,7 @@ void Server::begin(UniqueFd connected) {
 
 void Server::end(const std::string& reason) {
     on_message_.reset();
+    on_unanswered_.reset();
     pump_.end(*session_);
     session_.reset();
     connection_.reset();
@@ -144,6 +153,9 @@ void Server::handle(vhost::Message message) {
             outcome = 1;
         }
     };
+    // What was missed before the message is asked for before it: else a page that was told and
+    // taken back meanwhile would be asked for once more, and the guest would see a fault.
+    pump_.take_misses(*session_);
     pump_.pause(*session_, session_->affected_pairs(message));
     attempt([&] { reply = session_->handle(std::move(message)); });
     attempt([&] { pump_.resume(*session_); });
@@ -155,7 +167,17 @@ void Server::handle(vhost::Message message) {
     } else if (acknowledge) {
         connection_->reply(request, vhost::reply_of(outcome));
     }
+    ask_again_if_unanswered();
     tell_running();
+}
+
+// Of a front end that could not answer, or not be asked, at the time.
+void Server::ask_again_if_unanswered() {
+    if (!session_->requests().waits()) {
+        on_unanswered_.reset();
+    } else if (!on_unanswered_) {
+        on_unanswered_ = loop_.every(ask_again_after, [this] { session_->requests().ask_again(); });
+    }
 }
 
 // A courtesy to the switches: the guest goes on without it.

@@ -49,6 +49,7 @@ private:
     void refuse(const vhost::ProtocolError& error);
     void tell_running();
     void tell_faults();
+    void ask_again_if_unanswered();
     LogLevel level(LogLevel usual); // Of a line that a guest can cause.
 
     MainLoop& loop_;
@@ -71,7 +72,8 @@ private:
 
     MainLoop::Source on_front_end_;
     MainLoop::Source on_message_;
-    MainLoop::Source on_fault_;
+    MainLoop::Source on_attention_;
+    MainLoop::Source on_unanswered_; // While the front end owes translations.
 };
 
 } // namespace tapline

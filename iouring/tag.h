@@ -10,6 +10,7 @@ enum class TagKind : uint8_t {
     tap_write, // slot: the frame of this turn; seen only when it failed.
     tap_readable,
     kick, // slot: Direction.
+    translation,
     call, // slot: Direction.
     error,
     stop,

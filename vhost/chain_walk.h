@@ -65,12 +65,13 @@ private:
 
 class ChainWalk {
 public:
-    ChainWalk(const GuestMemory& memory, GuestMemory::Window& last, IovecList& parts) noexcept
-        : memory_(memory), last_(last), parts_(parts), begin_(parts.end()) {
+    ChainWalk(DeviceAddresses& addresses, IovecList& parts) noexcept
+        : addresses_(addresses), parts_(parts), begin_(parts.end()) {
         parts_.begin_run();
     }
 
-    // Adds one buffer. Other than `none`: the ring is broken.
+    // Adds one buffer, unless it is yet to be told where it lies. Other than `none`: the ring is
+    // broken.
     RingFault append(uint64_t address, uint32_t length, bool writable) noexcept {
         if (writable) {
             if (writable_begin_ == nullptr) {
@@ -84,14 +85,23 @@ public:
             }
             readable_bytes_ += length;
         }
-        if (!memory_.append(address, length, parts_, last_)) {
+        const auto found =
+            addresses_.append(address, length, writable ? Access::write : Access::read, parts_);
+        if (found == DeviceAddresses::Found::not_all) {
             return parts_.room() == 0 ? RingFault::chain_too_long
                                       : RingFault::descriptor_outside_memory;
         }
+        note(found);
         return parts_.end() - begin_ > static_cast<ptrdiff_t>(chain_parts_max)
                    ? RingFault::chain_too_long
                    : RingFault::none;
     }
+
+    // Something of the chain was found, or not yet.
+    void note(DeviceAddresses::Found found) noexcept {
+        complete_ = complete_ && found == DeviceAddresses::Found::all;
+    }
+    bool complete() const { return complete_; }
 
     void finish(uint16_t slots, Chain& chain) noexcept {
         iovec* const end = parts_.end();
@@ -106,13 +116,13 @@ public:
     void undo() noexcept { parts_.end_at(begin_); }
 
 private:
-    const GuestMemory& memory_;
-    GuestMemory::Window& last_;
+    DeviceAddresses& addresses_;
     IovecList& parts_;
     iovec* const begin_; // Of this chain in parts_.
     iovec* writable_begin_ = nullptr;
     size_t readable_bytes_ = 0;
     size_t writable_bytes_ = 0;
+    bool complete_ = true;
 };
 
 } // namespace tapline::vhost

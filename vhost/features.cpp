@@ -45,6 +45,8 @@ const char* name(Feature feature) {
         return "VHOST_USER_F_PROTOCOL_FEATURES";
     case Feature::version_1:
         return "VIRTIO_F_VERSION_1";
+    case Feature::access_platform:
+        return "VIRTIO_F_ACCESS_PLATFORM";
     case Feature::ring_packed:
         return "VIRTIO_F_RING_PACKED";
     case Feature::in_order:

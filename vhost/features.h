@@ -27,6 +27,7 @@ enum class Feature : uint8_t {
     event_idx = 29,
     protocol_features = 30, // Of vhost-user; the driver never sees it.
     version_1 = 32,
+    access_platform = 33,
     ring_packed = 34,
     in_order = 35,
     ring_reset = 40,

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <iterator>
 #include <utility>
 
 namespace tapline::vhost {
@@ -49,10 +50,10 @@ uint16_t PackedVirtqueue::Position::pack() const {
     return static_cast<uint16_t>(index | (wrap ? first_lap : 0));
 }
 
-// The driver area and the device area come in the messages' fields for available and used ring.
 PackedVirtqueue::PackedVirtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory,
-                                 uint64_t features)
-    : Virtqueue(vring, std::move(memory), features),
+                                 uint64_t features, const Iotlb* iotlb)
+    : Virtqueue(vring, std::move(memory), features, iotlb),
+      place_(locate(addresses_.memory(), iotlb, ring_parts(vring, features))),
       next_(Position::unpack(static_cast<uint16_t>(vring.base.value_or(first_lap)))),
       cursor_(next_),
       published_(next_) {
@@ -60,18 +61,17 @@ PackedVirtqueue::PackedVirtqueue(const Vring& vring, std::shared_ptr<const Guest
         throw ProtocolError(ProtocolFault::ring_index,
                             fmt::format("base {} of a ring of {}", next_.index, size_));
     }
-    const VringAddresses& at = *vring.addresses;
-    const auto [ring, driver_event, device_event] =
-        locate(*memory_, {{{"the descriptor ring", at.descriptors, sizeof(Descriptor) * size_, 16},
-                           {"the driver area", at.available, sizeof(EventSuppression), 4},
-                           {"the device area", at.used, sizeof(EventSuppression), 4}}});
+    const auto [ring, driver_event, device_event] = place_.parts;
     ring_ = reinterpret_cast<Descriptor*>(ring);
     driver_event_ = reinterpret_cast<const EventSuppression*>(driver_event);
     device_event_ = reinterpret_cast<EventSuppression*>(device_event);
     // Front ends tell where to log a used ring, of which a packed queue has none.
-    written_parts_ = {
-        {{.address = memory_->range_at(ring).address, .bytes = sizeof(Descriptor) * size_},
-         {.address = memory_->range_at(device_event).address, .bytes = sizeof(EventSuppression)}}};
+    const RingParts parts = ring_parts(vring, features);
+    for (const size_t written : {0, 2}) {
+        std::ranges::copy(
+            guest_ranges(addresses_.memory(), iotlb, parts[written], place_.parts[written]),
+            std::back_inserter(written_parts_));
+    }
 }
 
 PackedVirtqueue::Position PackedVirtqueue::advanced(Position from, uint16_t slots) const noexcept {
@@ -89,13 +89,13 @@ bool PackedVirtqueue::is_available(Position at) const noexcept {
 }
 
 inline bool PackedVirtqueue::next_chain(IovecList& parts, Chain& chain) noexcept {
-    if (fault_ != RingFault::none || peeked_ == size_ || !is_available(cursor_)) {
+    if (halted_ || peeked_ == size_ || !is_available(cursor_)) {
         return false;
     }
     const Descriptor head = load(&ring_[cursor_.index]);
     const uint16_t flags = Le16::from_stored(head.flags);
     if ((flags & (has_next | is_indirect)) == 0 &&
-        take_single(last_buffer_, head.address, head.length, (flags & is_writable) != 0,
+        take_single(addresses_.last(), head.address, head.length, (flags & is_writable) != 0,
                     parts.end(), chain)) {
         parts.end_at(parts.end() + 1);
         chain.id = head.id;
@@ -131,7 +131,7 @@ size_t PackedVirtqueue::peek_singles(IovecList& parts, std::span<Chain> chains) 
     const unsigned size = size_;
     unsigned index = cursor_.index;
     uint16_t wanted = available_flags(cursor_.wrap);
-    ReadableSingles singles(last_buffer_, parts,
+    ReadableSingles singles(addresses_.last(), parts,
                             chains.first(std::min<size_t>(chains.size(), size_ - peeked_)));
     while (!singles.full() && load_index(ring[index].flags, std::memory_order_acquire) == wanted) {
         const Descriptor head = load(&ring[index]);
@@ -156,7 +156,7 @@ size_t PackedVirtqueue::available(size_t max) noexcept {
     unsigned index = next_.index;
     uint16_t wanted = available_flags(next_.wrap);
     size_t count = 0;
-    for (max = fault_ == RingFault::none ? std::min<size_t>(max, size) : 0; count < max; ++count) {
+    for (max = halted_ ? 0 : std::min<size_t>(max, size); count < max; ++count) {
         const uint16_t flags = load_index(ring[index].flags, std::memory_order_acquire);
         if ((flags & (available_bit | used_bit)) != wanted) {
             break;
@@ -174,10 +174,9 @@ size_t PackedVirtqueue::available(size_t max) noexcept {
 
 size_t PackedVirtqueue::place(std::span<Delivery> deliveries) noexcept {
     rewind();
-    const GuestMemory::Window last = last_buffer_;
+    const GuestMemory::Window last = addresses_.last();
     Descriptor* const ring = ring_;
-    const size_t most =
-        log_ || fault_ != RingFault::none ? 0 : std::min<size_t>(deliveries.size(), size_);
+    const size_t most = log_ || halted_ ? 0 : std::min<size_t>(deliveries.size(), size_);
     Position next = next_;
     size_t count = 0;
     for (; count < most; ++count) {
@@ -200,7 +199,7 @@ size_t PackedVirtqueue::place(std::span<Delivery> deliveries) noexcept {
 }
 
 bool PackedVirtqueue::follow(Descriptor first, IovecList& parts, Chain& chain) noexcept {
-    ChainWalk walk(*memory_, last_buffer_, parts);
+    ChainWalk walk(addresses_, parts);
     Descriptor descriptor = first;
     Position at = cursor_;
     uint16_t slots = 0;
@@ -220,6 +219,10 @@ bool PackedVirtqueue::follow(Descriptor first, IovecList& parts, Chain& chain) n
         at = advanced(at, 1);
         descriptor = load(&ring_[at.index]);
     }
+    if (!walk.complete()) {
+        walk.undo();
+        return awaits_another_table();
+    }
     walk.finish(slots, chain);
     chain.id = descriptor.id; // 2.8.6: only the last one's counts.
     return true;
@@ -237,12 +240,16 @@ RingFault PackedVirtqueue::append(ChainWalk& walk, const Descriptor& descriptor)
 // 2.8.7: the entries follow each other, and of their flags only the direction counts.
 RingFault PackedVirtqueue::follow_indirect(ChainWalk& walk, const Descriptor& descriptor) noexcept {
     const uint32_t bytes = descriptor.length;
-    const std::byte* table = memory_->at_guest_address(descriptor.address, bytes);
-    if (table == nullptr || bytes == 0 || bytes % sizeof(Descriptor) != 0) {
+    const auto table = addresses_.table(descriptor.address, bytes);
+    walk.note(table.found);
+    if (table.found == DeviceAddresses::Found::not_yet) {
+        return RingFault::none;
+    }
+    if (table.bytes == nullptr || bytes == 0 || bytes % sizeof(Descriptor) != 0) {
         return RingFault::indirect_table;
     }
-    const auto* entries = reinterpret_cast<const Descriptor*>(table);
-    const size_t count = bytes / sizeof(Descriptor);
+    const auto* entries = reinterpret_cast<const Descriptor*>(table.bytes);
+    const size_t count = table.size / sizeof(Descriptor);
     if (count > indirect_entries_max) {
         return RingFault::chain_too_long;
     }
@@ -332,7 +339,7 @@ bool PackedVirtqueue::publish() noexcept {
 }
 
 bool PackedVirtqueue::enable_kicks() noexcept {
-    if (fault_ != RingFault::none) {
+    if (halted_) {
         return false;
     }
     store_index(device_event_->position, cursor_.pack(), std::memory_order_relaxed);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend/base/byte_order.h"
+#include "vhost/ring_memory.h"
 #include "vhost/virtqueue.h"
 
 namespace tapline::vhost {
@@ -12,7 +13,7 @@ class ChainWalk;
 class PackedVirtqueue final : public Virtqueue {
 public:
     PackedVirtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory,
-                    uint64_t features);
+                    uint64_t features, const Iotlb* iotlb);
 
     bool peek(IovecList& parts, Chain& chain) noexcept override;
     size_t peek(IovecList& parts, std::span<Chain> chains) noexcept override;
@@ -54,6 +55,7 @@ private:
     RingFault append(ChainWalk& walk, const Descriptor& descriptor) noexcept;
     RingFault follow_indirect(ChainWalk& walk, const Descriptor& descriptor) noexcept;
 
+    const RingPlace place_;
     Descriptor* ring_;
     const EventSuppression* driver_event_;
     EventSuppression* device_event_;

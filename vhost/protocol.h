@@ -27,6 +27,8 @@ enum class Request : uint32_t {
     set_vring_enable = 18,
     send_rarp = 19,
     net_set_mtu = 20,
+    set_backend_req_fd = 21,
+    iotlb_msg = 22,
     get_inflight_fd = 31,
     set_inflight_fd = 32,
     reset_device = 34,
@@ -35,6 +37,11 @@ enum class Request : uint32_t {
     rem_mem_reg = 38,
     set_status = 39,
     get_status = 40,
+};
+
+// What the back end asks of the front end, over the socket that SET_BACKEND_REQ_FD brings.
+enum class BackendRequest : uint32_t {
+    iotlb_msg = 1,
 };
 
 struct Header {
@@ -54,6 +61,7 @@ constexpr uint64_t protocol_feature_log_shmfd = 1ull << 1;
 constexpr uint64_t protocol_feature_rarp = 1ull << 2;
 constexpr uint64_t protocol_feature_reply_ack = 1ull << 3;
 constexpr uint64_t protocol_feature_net_mtu = 1ull << 4;
+constexpr uint64_t protocol_feature_backend_req = 1ull << 5;
 constexpr uint64_t protocol_feature_inflight_shmfd = 1ull << 12;
 constexpr uint64_t protocol_feature_reset_device = 1ull << 13;
 constexpr uint64_t protocol_feature_configure_mem_slots = 1ull << 15;
@@ -119,6 +127,29 @@ struct Inflight {
 // With the padding that C gives it, as QEMU sends it, or without.
 static_assert(sizeof(Inflight) == 24);
 constexpr size_t inflight_bytes_min = 20;
+
+// What a device may do with memory, one bit each.
+enum class Access : uint8_t {
+    read = 1,
+    write = 2,
+    both = 3,
+};
+
+enum class IotlbKind : uint8_t {
+    miss = 1, // From the back end; the others come from the front end.
+    update = 2,
+    invalidate = 3,
+};
+
+struct IotlbMessage {
+    uint64_t address; // I/O virtual.
+    uint64_t size;
+    uint64_t user_address;
+    Access access;
+    IotlbKind kind;
+};
+static_assert(sizeof(IotlbMessage) == 32); // Padded as C does, as QEMU sends it, or not.
+constexpr size_t iotlb_bytes_min = 26;
 
 // Regions that may be added one by one: what QEMU and Linux have at most for a guest.
 constexpr size_t memory_slots_max = 509;

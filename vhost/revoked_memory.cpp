@@ -21,8 +21,8 @@ struct Slot {
 static_assert(std::atomic<uintptr_t>::is_always_lock_free);
 
 // A new memory table is mapped before the old one goes, and a log may lie beside them; tests hold a
-// few sessions at a time.
-constexpr size_t slots_max = 2 * (memory_slots_max + memory_regions_max);
+// few sessions at a time. Behind an IOMMU each part of 256 rings may be mapped once more.
+constexpr size_t slots_max = 2 * (memory_slots_max + memory_regions_max) + 3 * 256;
 std::array<Slot, slots_max> slots;
 
 void on_sigbus(int signal, siginfo_t* info, void*) {

@@ -1,5 +1,6 @@
 #include "vhost/ring_memory.h"
 
+#include "vhost/features.h"
 #include "vhost/protocol_error.h"
 
 #include <fmt/format.h>
@@ -9,36 +10,110 @@
 namespace tapline::vhost {
 namespace {
 
-std::byte* locate(const GuestMemory& memory, const RingPart& part) {
-    std::byte* found = memory.at_user_address(part.address, part.bytes);
-    if (found == nullptr || reinterpret_cast<uintptr_t>(found) % part.alignment != 0) {
-        throw ProtocolError(
-            ProtocolFault::ring_address,
-            fmt::format("{} at {:#x} {}", part.name, part.address,
-                        found == nullptr ? "lies outside the shared memory" : "is not aligned"));
+[[noreturn]] void refuse(const RingPart& part, const char* why) {
+    throw ProtocolError(ProtocolFault::ring_address,
+                        fmt::format("{} at {:#x} {}", part.name, part.address, why));
+}
+
+std::byte* locate(const GuestMemory& memory, const Iotlb* iotlb, const RingPart& part,
+                  std::unique_ptr<const RingView>& view) {
+    std::byte* found = nullptr;
+    if (iotlb == nullptr) {
+        found = memory.at_user_address(part.address, part.bytes);
+    } else if (part.bytes <= ~part.address) {
+        found = iotlb->at(part.address, part.bytes, part.access);
+        if (found == nullptr) {
+            view = RingView::map(*iotlb, part.address, part.bytes, part.access);
+            found = view->bytes();
+        }
+    }
+    if (found == nullptr) {
+        refuse(part, "lies outside the shared memory");
+    }
+    if (reinterpret_cast<uintptr_t>(found) % part.alignment != 0) {
+        refuse(part, "is not aligned");
     }
     return found;
 }
 
-void check_apart(const RingPart& a, const RingPart& b) {
-    if (a.address < b.address + b.bytes && b.address < a.address + a.bytes) {
-        throw ProtocolError(
-            ProtocolFault::ring_address,
-            fmt::format("parts of the ring overlap at {:#x}", std::max(a.address, b.address)));
+void check_apart(const std::byte* a, uint64_t a_bytes, const std::byte* b, uint64_t b_bytes,
+                 uint64_t address) {
+    if (a < b + b_bytes && b < a + a_bytes) {
+        throw ProtocolError(ProtocolFault::ring_address,
+                            fmt::format("parts of the ring overlap at {:#x}", address));
     }
 }
 
 } // namespace
 
-std::array<std::byte*, 3> locate(const GuestMemory& memory, const std::array<RingPart, 3>& parts) {
-    std::array<std::byte*, 3> found{};
+// virtio 1.2, 2.7 and 2.8. The driver area and the device area of a packed ring come in the
+// messages' fields for available and used ring.
+RingParts ring_parts(const Vring& vring, uint64_t features) {
+    const VringAddresses& at = *vring.addresses;
+    const uint64_t size = vring.size;
+    if (has(features, Feature::ring_packed)) {
+        return {{{"the descriptor ring", at.descriptors, 16 * size, 16, Access::both},
+                 {"the driver area", at.available, 4, 4, Access::read},
+                 {"the device area", at.used, 4, 4, Access::both}}};
+    }
+    const uint64_t event = has(features, Feature::event_idx) ? sizeof(uint16_t) : 0;
+    return {{{"the descriptor table", at.descriptors, 16 * size, 16, Access::read},
+             {"the available ring", at.available, 4 + 2 * size + event, 2, Access::read},
+             {"the used ring", at.used, 4 + 8 * size + event, 4, Access::both}}};
+}
+
+std::vector<IotlbMiss> untranslated(const RingParts& parts, const Iotlb& iotlb) {
+    std::vector<IotlbMiss> missing;
+    for (const RingPart& part : parts) {
+        for (uint64_t offset = 0; offset < part.bytes;) {
+            const uint64_t at = part.address + offset;
+            if (iotlb.find(at, part.access).size == 0) {
+                missing.push_back(IotlbMiss::at(at, part.access));
+            }
+            offset += IotlbMiss::page - at % IotlbMiss::page;
+        }
+    }
+    return missing;
+}
+
+bool overlaps(const RingParts& parts, const IovaRange& range) {
+    return std::ranges::any_of(parts, [&](const RingPart& part) {
+        return range.overlaps({.first = part.address, .last = part.address + part.bytes - 1});
+    });
+}
+
+RingPlace locate(const GuestMemory& memory, const Iotlb* iotlb, const RingParts& parts) {
+    RingPlace place{};
     for (size_t i = 0; i < parts.size(); ++i) {
-        found[i] = locate(memory, parts[i]);
+        place.parts[i] = locate(memory, iotlb, parts[i], place.views[i]);
     }
     for (size_t i = 0; i < parts.size(); ++i) {
-        check_apart(parts[i], parts[(i + 1) % parts.size()]);
+        const size_t next = (i + 1) % parts.size();
+        check_apart(place.parts[i], parts[i].bytes, place.parts[next], parts[next].bytes,
+                    std::max(parts[i].address, parts[next].address));
     }
-    return found;
+    return place;
+}
+
+std::vector<GuestMemory::GuestRange> guest_ranges(const GuestMemory& memory, const Iotlb* iotlb,
+                                                  const RingPart& part, std::byte* host) {
+    std::vector<GuestMemory::GuestRange> ranges;
+    for (uint64_t done = 0; done < part.bytes;) {
+        const uint64_t at = part.address + done;
+        const auto piece = iotlb != nullptr ? iotlb->find(at, part.access) : GuestMemory::Window{};
+        auto range =
+            memory.range_at(iotlb != nullptr ? iotlb->at(at, 1, part.access) : host + done);
+        range.bytes = std::min(range.bytes, part.bytes - done);
+        if (iotlb != nullptr) {
+            range.bytes = std::min(range.bytes, piece.size - (at - piece.address));
+        }
+        if (range.bytes == 0) {
+            break;
+        }
+        ranges.push_back(range);
+        done += range.bytes;
+    }
+    return ranges;
 }
 
 } // namespace tapline::vhost

@@ -4,11 +4,17 @@
 
 #include "backend/base/byte_order.h"
 #include "vhost/guest_memory.h"
+#include "vhost/iotlb.h"
+#include "vhost/ring_view.h"
+#include "vhost/translation_port.h"
+#include "vhost/vring.h"
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <memory>
+#include <vector>
 
 namespace tapline::vhost {
 
@@ -30,13 +36,32 @@ template <typename T> T load(const T* field) noexcept {
 
 struct RingPart {
     const char* name; // For errors.
-    uint64_t address; // Of the front end.
+    uint64_t address; // Of the front end; I/O virtual behind an IOMMU.
     uint64_t bytes;
     size_t alignment;
+    Access access;
 };
 
-// Where the three parts lie. Throws ProtocolError unless they are aligned and lie apart in guest
-// memory: else what the device writes could make new chains available, for ever.
-std::array<std::byte*, 3> locate(const GuestMemory& memory, const std::array<RingPart, 3>& parts);
+// Those of a ring that has a size and addresses, in the layout the features ask for.
+using RingParts = std::array<RingPart, 3>;
+RingParts ring_parts(const Vring& vring, uint64_t features);
+
+// The pages of a ring that the table does not tell of yet.
+std::vector<IotlbMiss> untranslated(const RingParts& parts, const Iotlb& iotlb);
+bool overlaps(const RingParts& parts, const IovaRange& range);
+
+struct RingPlace {
+    std::array<std::byte*, 3> parts;
+    std::array<std::unique_ptr<const RingView>, 3> views; // Of parts that lie in pieces.
+};
+
+// Where the three parts lie; iotlb is null where there is no IOMMU. Throws ProtocolError unless
+// they are aligned and lie apart in guest memory: else what the device writes could make new chains
+// available, for ever.
+RingPlace locate(const GuestMemory& memory, const Iotlb* iotlb, const RingParts& parts);
+
+// Guest physical, what a log of this part is to mark; host: where it lies without an IOMMU.
+std::vector<GuestMemory::GuestRange> guest_ranges(const GuestMemory& memory, const Iotlb* iotlb,
+                                                  const RingPart& part, std::byte* host);
 
 } // namespace tapline::vhost

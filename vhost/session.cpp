@@ -16,8 +16,9 @@ namespace {
 
 constexpr uint64_t offered_protocol_features =
     protocol_feature_mq | protocol_feature_log_shmfd | protocol_feature_rarp |
-    protocol_feature_reply_ack | protocol_feature_net_mtu | protocol_feature_inflight_shmfd |
-    protocol_feature_reset_device | protocol_feature_configure_mem_slots | protocol_feature_status;
+    protocol_feature_reply_ack | protocol_feature_net_mtu | protocol_feature_backend_req |
+    protocol_feature_inflight_shmfd | protocol_feature_reset_device |
+    protocol_feature_configure_mem_slots | protocol_feature_status;
 
 constexpr uint64_t mtu_min = 68; // RFC 791
 
@@ -37,7 +38,7 @@ bool is_eventfd(int fd) {
 } // namespace
 
 struct Session::Handler {
-    enum class Touches : uint8_t { nothing, ring_of_state, ring_of_fd, all_rings };
+    enum class Touches : uint8_t { nothing, ring_of_state, ring_of_fd, rings_of_iotlb, all_rings };
 
     Request request;
     size_t bytes_min; // Of payload.
@@ -61,6 +62,8 @@ const Session::Handler* Session::find_handler(uint32_t request) {
     constexpr size_t inflight_min = inflight_bytes_min;
     constexpr size_t inflight = sizeof(Inflight);
     constexpr size_t region = sizeof(SingleMemoryRegion);
+    constexpr size_t iotlb_min = iotlb_bytes_min;
+    constexpr size_t iotlb = sizeof(IotlbMessage);
     static constexpr auto handlers = std::to_array<Handler>({
         {get_features, 0, 0, 0, 0, nothing, &S::get_features},
         {set_features, u64, u64, 0, 0, all_rings, &S::set_features},
@@ -75,9 +78,11 @@ const Session::Handler* Session::find_handler(uint32_t request) {
         {set_vring_call, u64, u64, 0, 1, ring_of_fd, &S::set_vring_call},
         {set_vring_err, u64, u64, 0, 1, ring_of_fd, &S::set_vring_err},
         {get_protocol_features, 0, 0, 0, 0, nothing, &S::get_protocol_features},
-        {set_protocol_features, u64, u64, 0, 0, nothing, &S::set_protocol_features},
+        {set_protocol_features, u64, u64, 0, 0, all_rings, &S::set_protocol_features},
         {get_queue_num, 0, 0, 0, 0, nothing, &S::get_queue_num},
         {set_vring_enable, state, state, 0, 0, ring_of_state, &S::set_vring_enable},
+        {set_backend_req_fd, 0, u64, 1, 1, nothing, &S::set_backend_req_fd},
+        {iotlb_msg, iotlb_min, iotlb, 0, 0, rings_of_iotlb, &S::iotlb_msg},
         {set_log_base, log, log, 1, 1, all_rings, &S::set_log_base},
         {set_log_fd, 0, u64, 1, 1, nothing, &S::set_log_fd},
         {get_inflight_fd, inflight_min, inflight, 0, 0, nothing, &S::get_inflight_fd},
@@ -124,6 +129,9 @@ Session::PairRange Session::affected_pairs(const Message& message) const {
     }
     if (handler->touches == Handler::Touches::all_rings) {
         return {0, offer_.queue_pairs};
+    }
+    if (handler->touches == Handler::Touches::rings_of_iotlb) {
+        return pairs_on(read<IotlbMessage>(message));
     }
     const uint64_t ring = handler->touches == Handler::Touches::ring_of_fd
                               ? read<uint64_t>(message) & vring_fd_index_mask
@@ -200,6 +208,7 @@ Session::Reply Session::set_features(Message& message) {
     const auto wanted = read<uint64_t>(message);
     check_offered(wanted, offer_.features);
     features_ = wanted;
+    forget_translations();
     return std::nullopt;
 }
 
@@ -211,6 +220,7 @@ Session::Reply Session::set_protocol_features(Message& message) {
     const auto wanted = read<uint64_t>(message);
     check_offered(wanted, offered_protocol_features);
     protocol_features_ = wanted;
+    forget_translations();
     return std::nullopt;
 }
 
@@ -266,6 +276,10 @@ Session::Reply Session::get_vring_base(Message& message) {
     Vring& target = ring(index);
     target.started = false;
     target.kick.reset();
+    if (iotlb_) { // A front end that stops its device says no more of what becomes invalid.
+        iotlb_ = iotlb_->without({.first = 0, .last = UINT64_MAX});
+        requests_.forget_all();
+    }
     return reply_of(VringState{.index = index, .num = target.base.value_or(0)});
 }
 

@@ -1,10 +1,12 @@
 // What the messages of one front end mean: features, memory and the control side of its rings.
-// Knows no socket and no packet. Whoever runs the rings asks affected_pairs() before handle(),
+// Knows no packet. Whoever runs the rings asks affected_pairs() before handle(),
 // takes their rings out of use, and afterwards starts those that are `started`.
 #pragma once
 
+#include "vhost/backend_channel.h"
 #include "vhost/dirty_log.h"
 #include "vhost/guest_memory.h"
+#include "vhost/iotlb.h"
 #include "vhost/message.h"
 #include "vhost/vring.h"
 
@@ -62,6 +64,14 @@ public:
     bool ring_is_enabled(uint16_t ring) const;
     uint64_t features() const { return features_; }
     const std::shared_ptr<const GuestMemory>& memory() const { return memory_; }
+    // Where I/O virtual addresses lie; null where rings hold guest physical ones.
+    const std::shared_ptr<const Iotlb>& iotlb() const { return iotlb_; }
+    // Whether the front end has told where all of a ring lies; what it has not is asked for.
+    bool locate(const Vring& ring);
+    // Asks for what a worker has missed, unless it was told meanwhile.
+    void ask(const IotlbMiss& miss);
+    // What was asked for and is not told yet.
+    BackendChannel& requests() { return requests_; }
     // Where to mark what is written; nothing while the front end does not want to know.
     std::shared_ptr<const DirtyLog> dirty_log() const;
 
@@ -91,6 +101,8 @@ private:
     Reply reset_device(Message& message);
     Reply set_status(Message& message);
     Reply get_status(Message& message);
+    Reply set_backend_req_fd(Message& message);
+    Reply iotlb_msg(Message& message);
     Reply set_log_base(Message& message);
     Reply set_log_fd(Message& message);
     Reply get_inflight_fd(Message& message);
@@ -99,6 +111,8 @@ private:
     Reply add_mem_reg(Message& message);
     Reply rem_mem_reg(Message& message);
 
+    PairRange pairs_on(const IotlbMessage& message) const;
+    void forget_translations();
     void check_inflight(const Inflight& inflight) const;
     void stop_all_rings();
     Vring& ring(uint64_t index);
@@ -110,6 +124,8 @@ private:
     uint64_t features_ = 0;
     uint64_t protocol_features_ = 0;
     std::shared_ptr<const GuestMemory> memory_;
+    std::shared_ptr<const Iotlb> iotlb_;
+    BackendChannel requests_;
     std::shared_ptr<const DirtyLog> log_;
     std::vector<Vring> rings_;
     uint8_t status_ = 0; // Of the virtio device, as the front end tells it.

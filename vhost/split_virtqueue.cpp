@@ -26,9 +26,10 @@ constexpr uint16_t device_wants_no_kick = 1;   // VIRTQ_USED_F_NO_NOTIFY
 
 // 2.7: sizes and alignments of the three parts.
 SplitVirtqueue::SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory,
-                               uint64_t features)
-    : Virtqueue(vring, std::move(memory), features),
+                               uint64_t features, const Iotlb* iotlb)
+    : Virtqueue(vring, std::move(memory), features, iotlb),
       mask_(static_cast<uint16_t>(vring.size - 1)),
+      place_(locate(addresses_.memory(), iotlb, ring_parts(vring, features))),
       next_available_(static_cast<uint16_t>(vring.base.value_or(0))),
       cursor_(next_available_),
       seen_available_(next_available_) {
@@ -36,14 +37,7 @@ SplitVirtqueue::SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMe
         throw ProtocolError(ProtocolFault::ring_size,
                             fmt::format("{} is no power of two, as a split ring needs", size_));
     }
-    const VringAddresses& at = *vring.addresses;
-    const uint64_t event_bytes = event_index_ ? sizeof(uint16_t) : 0;
-    const auto [descriptors, available, used] =
-        locate(*memory_, {{{"the descriptor table", at.descriptors, sizeof(Descriptor) * size_, 16},
-                           {"the available ring", at.available,
-                            sizeof(Index) + sizeof(uint16_t) * size_ + event_bytes, 2},
-                           {"the used ring", at.used,
-                            sizeof(Index) + sizeof(UsedElement) * size_ + event_bytes, 4}}});
+    const auto [descriptors, available, used] = place_.parts;
     descriptors_ = reinterpret_cast<const Descriptor*>(descriptors);
     available_ = reinterpret_cast<const Index*>(available);
     available_ring_ = reinterpret_cast<const uint16_t*>(available_ + 1);
@@ -57,13 +51,18 @@ SplitVirtqueue::SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMe
     if (vring.inflight_is_tracked && in_flight <= size_) {
         next_available_ = cursor_ = seen_available_ = next_used_;
     }
-    // The front end says where, as that need not be where the guest has the ring.
-    written_parts_[0] = {.address = at.log,
-                         .bytes = sizeof(Index) + sizeof(UsedElement) * size_ + event_bytes};
+    // The front end says where, as that need not be where the guest has the ring; behind an IOMMU
+    // it says so by an I/O virtual address.
+    const RingPart part = ring_parts(vring, features)[2];
+    if (iotlb == nullptr) {
+        written_parts_ = {{.address = vring.addresses->log, .bytes = part.bytes}};
+    } else {
+        written_parts_ = guest_ranges(addresses_.memory(), iotlb, part, used);
+    }
 }
 
 inline bool SplitVirtqueue::next_chain(IovecList& parts, Chain& chain) noexcept {
-    if (fault_ != RingFault::none || (cursor_ == seen_available_ && !look_for_more())) {
+    if (halted_ || (cursor_ == seen_available_ && !look_for_more())) {
         return false;
     }
     const uint16_t head = load_index(available_ring_[cursor_ & mask_], std::memory_order_relaxed);
@@ -73,7 +72,7 @@ inline bool SplitVirtqueue::next_chain(IovecList& parts, Chain& chain) noexcept 
     const Descriptor descriptor = load(&descriptors_[head]);
     const uint16_t flags = descriptor.flags;
     if ((flags & (descriptor_has_next | descriptor_is_indirect)) == 0 &&
-        take_single(last_buffer_, descriptor.address, descriptor.length,
+        take_single(addresses_.last(), descriptor.address, descriptor.length,
                     (flags & descriptor_is_writable) != 0, parts.end(), chain)) {
         parts.end_at(parts.end() + 1);
     } else if (!follow(descriptor, parts, chain)) {
@@ -110,7 +109,7 @@ size_t SplitVirtqueue::peek_singles(IovecList& parts, std::span<Chain> chains) n
     const uint16_t mask = mask_;
     const uint16_t end = seen_available_;
     uint16_t cursor = cursor_;
-    ReadableSingles singles(last_buffer_, parts, chains);
+    ReadableSingles singles(addresses_.last(), parts, chains);
     for (; cursor != end && !singles.full(); ++cursor) {
         const uint16_t head = load_index(heads[cursor & mask], std::memory_order_relaxed);
         if (head >= size) {
@@ -127,14 +126,14 @@ size_t SplitVirtqueue::peek_singles(IovecList& parts, std::span<Chain> chains) n
 
 size_t SplitVirtqueue::available(size_t max) noexcept {
     const auto seen = [this] { return static_cast<uint16_t>(seen_available_ - next_available_); };
-    if (fault_ != RingFault::none || (seen() < max && !look_for_more())) {
+    if (halted_ || (seen() < max && !look_for_more())) {
         return 0;
     }
     return std::min<size_t>(max, seen());
 }
 
 size_t SplitVirtqueue::place(std::span<Delivery> deliveries) noexcept {
-    const GuestMemory::Window last = last_buffer_;
+    const GuestMemory::Window last = addresses_.last();
     const uint16_t* const heads = available_ring_;
     const Descriptor* const descriptors = descriptors_;
     UsedElement* const used_ring = used_ring_;
@@ -174,11 +173,15 @@ bool SplitVirtqueue::look_for_more() noexcept {
 }
 
 bool SplitVirtqueue::follow(Descriptor first, IovecList& parts, Chain& chain) noexcept {
-    ChainWalk walk(*memory_, last_buffer_, parts);
+    ChainWalk walk(addresses_, parts);
     if (const RingFault fault = follow(walk, {descriptors_, size_, false}, first);
         fault != RingFault::none) {
         walk.undo();
         return breaks(fault);
+    }
+    if (!walk.complete()) {
+        walk.undo();
+        return awaits_another_table();
     }
     walk.finish(1, chain);
     return true;
@@ -212,13 +215,17 @@ RingFault SplitVirtqueue::follow(ChainWalk& walk, const Table& table, Descriptor
 
 RingFault SplitVirtqueue::follow_indirect(ChainWalk& walk, const Descriptor& descriptor) noexcept {
     const uint32_t bytes = descriptor.length;
-    const std::byte* table = memory_->at_guest_address(descriptor.address, bytes);
-    if (table == nullptr || bytes == 0 || bytes % sizeof(Descriptor) != 0) {
+    const auto table = addresses_.table(descriptor.address, bytes);
+    walk.note(table.found);
+    if (table.found == DeviceAddresses::Found::not_yet) {
+        return RingFault::none;
+    }
+    if (table.bytes == nullptr || bytes == 0 || bytes % sizeof(Descriptor) != 0) {
         return RingFault::indirect_table;
     }
-    const auto* entries = reinterpret_cast<const Descriptor*>(table);
-    const auto count =
-        static_cast<uint32_t>(std::min<size_t>(bytes / sizeof(Descriptor), indirect_entries_max));
+    const auto* entries = reinterpret_cast<const Descriptor*>(table.bytes);
+    const auto count = static_cast<uint32_t>(
+        std::min<size_t>(table.size / sizeof(Descriptor), indirect_entries_max));
     return follow(walk, {entries, count, true}, load(entries));
 }
 
@@ -262,7 +269,7 @@ bool SplitVirtqueue::publish() noexcept {
 }
 
 bool SplitVirtqueue::enable_kicks() noexcept {
-    if (fault_ != RingFault::none) {
+    if (halted_) {
         return false;
     }
     if (event_index_) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend/base/byte_order.h"
+#include "vhost/ring_memory.h"
 #include "vhost/virtqueue.h"
 
 namespace tapline::vhost {
@@ -10,8 +11,8 @@ class ChainWalk;
 
 class SplitVirtqueue final : public Virtqueue {
 public:
-    SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory,
-                   uint64_t features);
+    SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory, uint64_t features,
+                   const Iotlb* iotlb);
 
     bool peek(IovecList& parts, Chain& chain) noexcept override;
     size_t peek(IovecList& parts, std::span<Chain> chains) noexcept override;
@@ -54,6 +55,7 @@ private:
     RingFault follow_indirect(ChainWalk& walk, const Descriptor& descriptor) noexcept;
 
     const uint16_t mask_;
+    const RingPlace place_;
     const Descriptor* descriptors_;
     const Index* available_;
     const uint16_t* available_ring_; // [size] heads, then used_event.

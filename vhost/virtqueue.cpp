@@ -22,21 +22,27 @@ const char* to_text(RingFault fault) {
     return names[static_cast<size_t>(fault)];
 }
 
-std::unique_ptr<Virtqueue>
-Virtqueue::make(const Vring& vring, std::shared_ptr<const GuestMemory> memory, uint64_t features) {
+std::unique_ptr<Virtqueue> Virtqueue::make(const Vring& vring,
+                                           std::shared_ptr<const GuestMemory> memory,
+                                           uint64_t features, const Iotlb* iotlb) {
     if (has(features, Feature::ring_packed)) {
-        return std::make_unique<PackedVirtqueue>(vring, std::move(memory), features);
+        return std::make_unique<PackedVirtqueue>(vring, std::move(memory), features, iotlb);
     }
-    return std::make_unique<SplitVirtqueue>(vring, std::move(memory), features);
+    return std::make_unique<SplitVirtqueue>(vring, std::move(memory), features, iotlb);
 }
 
 Virtqueue::Virtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory,
-                     uint64_t features)
-    : memory_(std::move(memory)),
+                     uint64_t features, const Iotlb* iotlb)
+    : addresses_(std::move(memory), iotlb),
       size_(static_cast<uint16_t>(vring.size)),
       event_index_(has(features, Feature::event_idx)),
       indirect_(has(features, Feature::indirect_desc)),
       ring_is_logged_((vring.addresses->flags & vring_flag_log) != 0) {}
+
+void Virtqueue::translate_with(const Iotlb& iotlb, TranslationPort& port) noexcept {
+    addresses_.use(iotlb, port);
+    halted_ = fault_ != RingFault::none;
+}
 
 void Virtqueue::log_to(std::shared_ptr<const DirtyLog> log) noexcept {
     log_ = std::move(log);
@@ -48,7 +54,7 @@ void Virtqueue::log_chain(const Chain& chain, uint32_t written) const noexcept {
         uint64_t left = std::min<uint64_t>(part.iov_len, written);
         written -= static_cast<uint32_t>(left);
         while (left > 0) { // Once a region: neighbours here may be far apart for the guest.
-            const auto range = memory_->range_at(byte);
+            const auto range = addresses_.memory().range_at(byte);
             const uint64_t bytes = std::min(left, range.bytes);
             if (bytes == 0) {
                 return;

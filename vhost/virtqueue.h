@@ -5,9 +5,12 @@
 // the local is checked, the local is used. Used by one thread at a time.
 #pragma once
 
+#include "vhost/device_addresses.h"
 #include "vhost/dirty_log.h"
 #include "vhost/guest_memory.h"
+#include "vhost/iotlb.h"
 #include "vhost/iovec_list.h"
+#include "vhost/translation_port.h"
 #include "vhost/vring.h"
 
 #include <array>
@@ -15,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 namespace tapline::vhost {
 
@@ -53,15 +57,18 @@ constexpr size_t chain_parts_max = 1024;
 class Virtqueue {
 public:
     // In the layout the features ask for. Throws ProtocolError unless the ring's parts are aligned
-    // and lie apart in guest memory.
-    static std::unique_ptr<Virtqueue>
-    make(const Vring& vring, std::shared_ptr<const GuestMemory> memory, uint64_t features);
+    // and lie apart in guest memory. iotlb: null where there is no IOMMU; else it tells where the
+    // ring lies, which is not to change, and outlives this or the next translate_with().
+    static std::unique_ptr<Virtqueue> make(const Vring& vring,
+                                           std::shared_ptr<const GuestMemory> memory,
+                                           uint64_t features, const Iotlb* iotlb = nullptr);
     virtual ~Virtqueue() = default;
     Virtqueue(const Virtqueue&) = delete;
     Virtqueue& operator=(const Virtqueue&) = delete;
 
     // The next chain, left in the ring; its parts are added to parts, which need room for
-    // chain_parts_max. False: none is available, or the queue is broken.
+    // chain_parts_max. False: none is available, the queue is broken, or it waits for a
+    // translation.
     virtual bool peek(IovecList& parts, Chain& chain) noexcept = 0;
     // As many as there are and parts have room for. Returns their number.
     virtual size_t peek(IovecList& parts, std::span<Chain> chains) noexcept = 0;
@@ -92,6 +99,11 @@ public:
     // Where another queue on the same ring goes on, as SET_VRING_BASE takes it.
     virtual uint32_t base() const noexcept = 0;
 
+    // From here on finds buffers by this table, and reports those it does not tell of.
+    void translate_with(const Iotlb& iotlb, TranslationPort& port) noexcept;
+    // The next chain's memory is yet to be told by another table.
+    bool awaits_translation() const { return halted_ && fault_ == RingFault::none; }
+
     // From here on marks what it writes: frames, and the ring where the front end wants that, too.
     void log_to(std::shared_ptr<const DirtyLog> log) noexcept;
 
@@ -99,26 +111,32 @@ public:
     RingFault fault() const { return fault_; }
 
 protected:
-    Virtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory, uint64_t features);
+    Virtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory, uint64_t features,
+              const Iotlb* iotlb);
 
     bool breaks(RingFault fault) noexcept {
         fault_ = fault;
+        halted_ = true;
+        return false;
+    }
+    bool awaits_another_table() noexcept {
+        halted_ = true;
         return false;
     }
 
     void log_chain(const Chain& chain, uint32_t written) const noexcept;
     void log_ring() const noexcept;
 
-    const std::shared_ptr<const GuestMemory> memory_;
+    DeviceAddresses addresses_;
     const uint16_t size_;
     const bool event_index_;
     const bool indirect_;
     RingFault fault_ = RingFault::none;
-    GuestMemory::Window last_buffer_;     // Where it lay.
+    bool halted_ = false;                 // By a fault, or until there is a translation.
     std::shared_ptr<const DirtyLog> log_; // Mostly none.
 
     // The parts of the ring that the device writes.
-    std::array<GuestMemory::GuestRange, 2> written_parts_{};
+    std::vector<GuestMemory::GuestRange> written_parts_;
 
 private:
     const bool ring_is_logged_;

@@ -18,6 +18,7 @@ public:
     public:
         Source() = default;
         void reset() { handle_.reset(); }
+        explicit operator bool() const { return handle_ != nullptr; }
 
     private:
         friend class MainLoop;

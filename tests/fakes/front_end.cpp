@@ -1,5 +1,7 @@
 #include "tests/fakes/front_end.h"
 
+#include "tests/fakes/iommu.h"
+
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -141,10 +143,14 @@ bool FrontEnd::is_closed() {
     return false;
 }
 
-void FrontEnd::share(const GuestRam& ram) {
+void FrontEnd::share(const GuestRam& ram, Addresses addresses) {
     vhost::MemoryTable table{};
     table.count = 1;
     table.regions[0] = ram.region();
+    if (addresses == Addresses::io_virtual) {
+        translated_ = &ram;
+        table.regions[0].guest_address += Iommu::shift;
+    }
     send(static_cast<uint32_t>(Request::set_mem_table),
          std::as_bytes(std::span(&table, 1)).first(8 + sizeof(vhost::MemoryRegion)),
          {.fds = {ram.fd()}});
@@ -164,7 +170,13 @@ FrontEnd::RingEvents FrontEnd::start_ring(uint32_t index, const DriverRing& ring
                                           Events kind) {
     send(Request::set_vring_num, vhost::VringState{.index = index, .num = ring.size()});
     send(Request::set_vring_base, vhost::VringState{.index = index, .num = base});
-    send(Request::set_vring_addr, ring.addresses(index));
+    vhost::VringAddresses at = ring.addresses(index);
+    if (translated_ != nullptr) {
+        for (uint64_t* each : {&at.descriptors, &at.available, &at.used}) {
+            *each = translated_->guest_address(*each);
+        }
+    }
+    send(Request::set_vring_addr, at);
     if (kind == Events::polling) {
         send(Request::set_vring_call, index | vhost::vring_fd_none);
         send(Request::set_vring_kick, index | vhost::vring_fd_none);

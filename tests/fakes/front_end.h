@@ -67,7 +67,9 @@ public:
     // Whether the back end closes the connection within the deadline.
     bool is_closed();
 
-    void share(const GuestRam& ram);
+    // Behind an IOMMU the rings are told of by I/O virtual addresses.
+    enum class Addresses { physical, io_virtual };
+    void share(const GuestRam& ram, Addresses addresses = Addresses::physical);
     // One region more or less, with need_reply: whether the back end agrees.
     bool add(const vhost::MemoryRegion& region, int fd);
     bool remove(const vhost::MemoryRegion& region);
@@ -85,6 +87,7 @@ public:
 
 private:
     UniqueFd socket_;
+    const GuestRam* translated_ = nullptr; // Shared behind an IOMMU.
 };
 
 // Where front ends wait for the back end to connect, as QEMU does with server=on.

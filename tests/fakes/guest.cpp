@@ -57,11 +57,19 @@ void Guest::shake_hands() {
         throw std::runtime_error("the back end does not offer what the test needs");
     }
     front_end_.ask(get_protocol_features);
+    const bool translates = has(options_.features, vhost::Feature::access_platform);
     front_end_.send(set_protocol_features,
-                    vhost::protocol_feature_mq | vhost::protocol_feature_reply_ack);
+                    vhost::protocol_feature_mq | vhost::protocol_feature_reply_ack |
+                        (translates ? vhost::protocol_feature_backend_req : 0));
     front_end_.send(set_owner);
     front_end_.send(set_features, options_.features | bit(vhost::Feature::protocol_features));
-    front_end_.share(ram_);
+    if (translates) {
+        iommu_ = std::make_unique<Iommu>(front_end_.fd(), ram_);
+        front_end_.send(static_cast<uint32_t>(set_backend_req_fd), {},
+                        {.fds = {iommu_->device_end()}});
+    }
+    front_end_.share(ram_,
+                     translates ? FrontEnd::Addresses::io_virtual : FrontEnd::Addresses::physical);
 }
 
 void Guest::start_rings() {

@@ -5,6 +5,7 @@
 #include "tests/fakes/driver_ring.h"
 #include "tests/fakes/front_end.h"
 #include "tests/fakes/guest_ram.h"
+#include "tests/fakes/iommu.h"
 #include "tests/fakes/split_driver_ring.h"
 
 #include <cstddef>
@@ -47,6 +48,7 @@ public:
     void reconnect(FrontEnd front_end);
 
     FrontEnd& front_end() { return front_end_; }
+    Iommu& iommu() { return *iommu_; } // With VIRTIO_F_ACCESS_PLATFORM.
     GuestRam& ram() { return ram_; }
 
     struct Lane {
@@ -75,6 +77,7 @@ private:
     const Options options_;
     GuestRam ram_;
     FrontEnd front_end_;
+    std::unique_ptr<Iommu> iommu_;
     std::vector<Lane> lanes_;
 };
 

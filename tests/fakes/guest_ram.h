@@ -30,6 +30,10 @@ public:
     int fd() const { return fd_.get(); }
     size_t size() const { return size_; }
     vhost::MemoryRegion region() const;
+    // Of what user_address() led to.
+    uint64_t guest_address(uint64_t user_address) const {
+        return guest_base_ + (user_address - reinterpret_cast<uint64_t>(memory_));
+    }
 
 private:
     UniqueFd fd_;

@@ -1,5 +1,6 @@
 // What a front end sends, in any pieces and with any descriptors, to a connection and session.
-// Input: records of a byte with the number and kind of descriptors, one with the length, the bytes.
+// Input: records of a byte with the kind of descriptors (2 bits: memory, socket, eventfd) and their
+// number, one with the length, the bytes.
 #include "tests/fakes/front_end.h"
 #include "tests/fakes/guest_ram.h"
 #include "tests/fakes/socket_pair.h"
@@ -26,10 +27,21 @@ void open_rings(const vhost::Session& session) {
             continue;
         }
         try {
-            const auto queue = vhost::Virtqueue::make(ring, session.memory(), session.features());
+            if (session.iotlb() && !session.locate(ring)) {
+                continue;
+            }
+            const auto queue = vhost::Virtqueue::make(ring, session.memory(), session.features(),
+                                                      session.iotlb().get());
+            static vhost::TranslationPort port;
+            if (session.iotlb()) {
+                queue->translate_with(*session.iotlb(), port);
+            }
             parts.clear();
             vhost::Chain chain{};
             (void)queue->peek(parts, chain);
+            while (const auto miss = port.take_miss()) {
+                session.ask(*miss);
+            }
         } catch (const ProtocolError&) {}
     }
 }
@@ -85,14 +97,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace tapline;
     static const fakes::GuestRam ram(1 << 20);
     static const UniqueFd event = fakes::make_eventfd();
+    static const fakes::SocketPair channel(SOCK_STREAM); // Nobody reads the other end.
     fakes::SocketPair sockets(SOCK_STREAM);
     vhost::Connection connection(std::move(sockets.ours));
     vhost::Session session({.features = ~uint64_t{0}, .queue_pairs = 2, .mtu_max = 1500});
     fuzz::Input input(data, size);
     while (!input.empty()) {
         const auto choice = input.number<uint8_t>();
-        const size_t fds = (choice & 0x7f) % (fds_sent_max + 1);
-        const int fd = (choice & 0x80) != 0 ? event.get() : ram.fd();
+        const size_t fds = (choice & 0x3f) % (fds_sent_max + 1);
+        const std::array kinds = {ram.fd(), channel.theirs.get(), event.get(), ram.fd()};
+        const int fd = kinds[choice >> 6];
         const size_t length = input.number<uint8_t>();
         send(sockets.theirs.get(), input.bytes(length), fds, fd);
         if (!hear_all(connection, session)) {

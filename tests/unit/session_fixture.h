@@ -24,7 +24,8 @@ namespace tapline::vhost {
 
 class SessionFixture : public testing::Test {
 protected:
-    static constexpr uint64_t offered = bits(Feature::version_1, Feature::mrg_rxbuf, Feature::mq);
+    static constexpr uint64_t offered =
+        bits(Feature::version_1, Feature::mrg_rxbuf, Feature::mq, Feature::access_platform);
 
     // Does with the next message what a server does.
     std::optional<ProtocolFault> serve() {

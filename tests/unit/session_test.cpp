@@ -14,7 +14,8 @@ TEST_F(SessionTest, OffersItsFeaturesAndThoseOfTheProtocol) {
               protocol_feature_mq | protocol_feature_log_shmfd | protocol_feature_rarp |
                   protocol_feature_reply_ack | protocol_feature_inflight_shmfd |
                   protocol_feature_net_mtu | protocol_feature_reset_device |
-                  protocol_feature_configure_mem_slots | protocol_feature_status);
+                  protocol_feature_configure_mem_slots | protocol_feature_status |
+                  protocol_feature_backend_req);
 }
 
 // QEMU compares it with queue pairs, Cloud Hypervisor and crosvm with rings: it may not be less.
@@ -251,7 +252,7 @@ protected:
 
 TEST_F(AffectedPairs, QuestionsTouchNoRing) {
     for (const Request request :
-         {get_features, get_protocol_features, get_queue_num, set_owner, set_protocol_features,
+         {get_features, get_protocol_features, get_queue_num, set_owner, set_backend_req_fd,
           get_max_mem_slots, set_log_fd, get_inflight_fd, get_status, send_rarp, net_set_mtu}) {
         EXPECT_EQ(affected(request), none) << static_cast<int>(request);
     }
@@ -259,8 +260,8 @@ TEST_F(AffectedPairs, QuestionsTouchNoRing) {
 
 TEST_F(AffectedPairs, MemoryAndFeaturesTouchAll) {
     for (const Request request :
-         {set_features, set_mem_table, reset_owner, add_mem_reg, rem_mem_reg, reset_device,
-          set_status, set_log_base, set_inflight_fd}) {
+         {set_features, set_protocol_features, set_mem_table, reset_owner, add_mem_reg, rem_mem_reg,
+          reset_device, set_status, set_log_base, set_inflight_fd}) {
         EXPECT_EQ(affected(request), std::pair(0, 2)) << static_cast<int>(request);
     }
 }

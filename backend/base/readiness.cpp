@@ -16,24 +16,32 @@ namespace {
 
 constexpr std::string_view ready_text = "READY=1";
 
-} // namespace
-
 // An address that begins with @ is abstract: there its first byte is zero.
-void tell_ready() noexcept {
+void tell(std::string_view text) noexcept {
     const char* variable = std::getenv(ready_socket_variable);
-    const std::string_view text = variable != nullptr ? variable : "";
+    const std::string_view name = variable != nullptr ? variable : "";
     sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
-    if (text.empty() || text.size() >= sizeof address.sun_path) {
+    if (name.empty() || name.size() >= sizeof address.sun_path) {
         return;
     }
-    std::ranges::copy(text, std::begin(address.sun_path));
-    if (text.front() == '@') {
+    std::ranges::copy(name, std::begin(address.sun_path));
+    if (name.front() == '@') {
         address.sun_path[0] = '\0';
     }
     const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    (void)sendto(socket.get(), ready_text.data(), ready_text.size(), MSG_NOSIGNAL,
+    (void)sendto(socket.get(), text.data(), text.size(), MSG_NOSIGNAL,
                  reinterpret_cast<const sockaddr*>(&address),
-                 static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + text.size()));
+                 static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size()));
+}
+
+} // namespace
+
+void tell_ready() noexcept {
+    tell(ready_text);
+}
+
+void tell_alive() noexcept {
+    tell("WATCHDOG=1");
 }
 
 // Without a name to bind to, the kernel makes up an abstract one.

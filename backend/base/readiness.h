@@ -1,4 +1,5 @@
-// How a service tells who started it that it is ready: systemd's protocol, sd_notify(3).
+// How a service tells who started it that it is ready, and goes on: systemd's protocol,
+// sd_notify(3).
 #pragma once
 
 #include "backend/base/unique_fd.h"
@@ -9,8 +10,9 @@ namespace tapline {
 
 constexpr auto ready_socket_variable = "NOTIFY_SOCKET";
 
-// Does nothing where nobody asked.
+// Both do nothing where nobody asked.
 void tell_ready() noexcept;
+void tell_alive() noexcept; // For WatchdogSec=.
 
 // The end that is told.
 class ReadySocket {

@@ -2,6 +2,7 @@
 
 #include "backend/base/error.h"
 #include "backend/base/log.h"
+#include "backend/base/readiness.h"
 #include "hooks/libvirt/leftovers.h"
 #include "hooks/libvirt/monitor.h"
 
@@ -17,6 +18,7 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds reconnect_pause_max = 5s;
 // A guest decides how often it changes its filter, we how often we look.
 constexpr auto pause_before_look = 20ms;
+constexpr std::chrono::milliseconds look_again_pause = 3s;
 
 // Nobody is there to answer to: what one guest's card is refused shall not end the service of the
 // others.
@@ -35,7 +37,9 @@ Agent::Agent(MainLoop& loop, Options options) : loop_(loop), options_(std::move(
         links_.drain();
         look_for_new_devices();
     });
+    look_again_source_ = loop_.every(look_again_pause, [this] { look_again(); });
     connect();
+    tell_ready();
 }
 
 void Agent::connect() {
@@ -116,13 +120,30 @@ void Agent::look_for_new_devices() {
     });
 }
 
+void Agent::look_again() {
+    tell_alive();
+    if (!silent_.empty()) {
+        domains_.insert(silent_.begin(), silent_.end());
+        wake();
+    }
+}
+
 void Agent::look_at(const std::string& uuid) {
     if (!session_->connection.is_running(uuid)) {
+        silent_.erase(uuid);
         seen_.erase(uuid);
         look_for_leftovers_ = true;
         return;
     }
     const Domain domain = session_->connection.find(uuid);
+    if (!domain.answers()) { // To ask it now is to wait for as long as that takes.
+        if (silent_.insert(uuid).second) {
+            log(LogLevel::warning,
+                "QEMU of domain '{}' does not answer: looking again until it does", domain.name());
+        }
+        return;
+    }
+    silent_.erase(uuid);
     Devices& devices = seen_[uuid];
     for (const Card& card : running_cards(domain, options_.direct)) {
         if (!card.libvirt_follows && !card.id.empty() && !card.device.empty()) {

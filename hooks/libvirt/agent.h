@@ -48,6 +48,7 @@ private:
     void wake() noexcept;
     void work();
     void look_for_new_devices();
+    void look_again();
     void look_at(const std::string& uuid);
     void sync(const Domain& domain, const Card& card, Devices& devices);
 
@@ -62,7 +63,9 @@ private:
     bool look_for_leftovers_ = false;
     bool waiting_ = false;                // as soon as work() runs.
     std::map<std::string, Devices> seen_; // By domain.
+    std::set<std::string> silent_;        // Domains whose QEMU does not answer.
     MainLoop::Source link_source_;
+    MainLoop::Source look_again_source_;
     MainLoop::Source work_source_;
     MainLoop::Source connect_source_;
 };

@@ -14,6 +14,9 @@
 namespace tapline::libvirt {
 namespace {
 
+// Of a QEMU that is asked something.
+constexpr unsigned long long busy_limit_ms = 2'000;
+
 using Text = std::unique_ptr<char, decltype(&std::free)>;
 
 Text own(char* text) {
@@ -82,6 +85,15 @@ bool Domain::is_persistent() const {
         refuse(fmt::format("ask whether domain '{}' is persistent", name()));
     }
     return persistent != 0;
+}
+
+bool Domain::answers() const {
+    virDomainControlInfo info{};
+    if (virDomainGetControlInfo(get(), &info, 0) < 0) {
+        refuse(fmt::format("ask whether QEMU of domain '{}' answers", name()));
+    }
+    return info.state == VIR_DOMAIN_CONTROL_OK ||
+           (info.state != VIR_DOMAIN_CONTROL_ERROR && info.stateTime < busy_limit_ms);
 }
 
 std::string Domain::xml(Description description) const {

@@ -32,6 +32,8 @@ public:
     std::string uuid() const;
     bool is_active() const;
     bool is_persistent() const;
+    // Whether QEMU is there to be asked, or has not been for a moment only.
+    bool answers() const;
     std::string xml(Description description) const;
 
     // The element of a namespace; nothing where there is none.

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import re
 import signal
+import socket
 
 import pytest
 
@@ -11,8 +13,8 @@ from lab import PEER_IPV4, open_lab
 from libvirt_cards import DIRECT
 from libvirt_guest import MACHINE
 from libvirt_host import TAPLINE, LibvirtHost
-from libvirt_plug import (CARD, CARD_XML, NAME, WAYS, attach, guest_without_cards, plugged,
-                          wait_for)
+from libvirt_plug import (CARD, CARD_XML, NAME, PLUG_LIMIT_S, WAYS, attach, guest_without_cards,
+                          plugged, wait_for)
 from process import Child, Failure, run, tail
 
 # The guest joins this address' solicited-node group when it takes the address, and who looks for
@@ -20,6 +22,7 @@ from process import Child, Failure, run, tail
 ADDRESS = "2001:db8::abcd"
 GROUP = "33:33:ff:00:ab:cd"
 CHANGED_MAC = "52:54:00:77:77:77"
+WATCHDOG = "/var/lib/libvirt/watchdog.sock"
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +45,10 @@ def logs(request, host, guest):
 
 
 class Agent(Child):
-    def __init__(self, host, *options):
+    def __init__(self, host, *options, environment=()):
         self.log = host.lab.path("agent.log")
-        super().__init__(host.command(TAPLINE, "libvirt", "agent", *options), self.log)
+        super().__init__(host.command("env", *environment, TAPLINE, "libvirt", "agent", *options),
+                         self.log)
         wait_for(lambda: "connected to libvirt" in self.said(), "the agent to connect")
 
     def said(self):
@@ -143,6 +147,41 @@ def test_agent_outlives_libvirtd(host, guest):
         wait_for(lambda: "trying again" in agent.said(), "the agent to notice")
         host.start_libvirtd()
         wait_for(lambda: peer_reaches(host, ADDRESS), "the agent to come back")
+
+
+def test_qemu_that_hangs_is_not_waited_for(host, guest):
+    """While somebody else waits for it: the agent looks before it asks."""
+    qemu, = host.pids("/qemu-system-x86_64 ")
+    with plugged(host, guest, "handoff", "--multicast", "joined"), watchdog(host) as alive:
+        joins(guest)
+        os.kill(qemu, signal.SIGSTOP)
+        try:
+            with Child(host.command("virsh", "qemu-monitor-command", NAME, "--hmp", "info version"),
+                       host.lab.path("virsh.log")):
+                wait_for(lambda: busy_s(host) > 2, "QEMU to be busy for long")
+                with Agent(host, environment=[f"NOTIFY_SOCKET={WATCHDOG}"]) as agent:
+                    wait_for(lambda: "does not answer" in agent.said(), "the agent to go by")
+                    assert alive.recv(100) == b"READY=1"
+                    assert alive.recv(100) == b"WATCHDOG=1"
+                    os.kill(qemu, signal.SIGCONT)
+                    wait_for(lambda: peer_reaches(host, ADDRESS), "the agent to look again")
+        finally:
+            os.kill(qemu, signal.SIGCONT)
+
+
+def busy_s(host):
+    busy = re.match(r"occupied \((.*)s\)", host.virsh("domcontrol", NAME))
+    return float(busy[1]) if busy else 0
+
+
+@contextlib.contextmanager
+def watchdog(host):
+    """What systemd would be told."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(host.outside(WATCHDOG))
+        told.settimeout(PLUG_LIMIT_S)
+        yield told
+    host.run("rm", WATCHDOG)
 
 
 # Last: its guest ends.

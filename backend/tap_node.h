@@ -29,8 +29,8 @@ public:
     // Sees to it that /dev/tapN is this device's node, also where none was made, or one of another
     // network namespace has the name: for a program that opens that and looks no further.
     void publish() const;
-    // Removes that node where the kernel did not make it, and so leaves it. For a device that is
-    // gone, while nobody can have made another one.
+    // Removes that node, which stays behind where the kernel did not make it. Before the device
+    // goes: afterwards another one may have its number.
     void withdraw() const noexcept;
 
     // Throws Error where /dev/tapN is not this device's node.

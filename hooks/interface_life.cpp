@@ -37,10 +37,9 @@ void remove_device(Netlink& netlink, const std::string& name, uint32_t record_id
         }
         return;
     }
-    const TapNode node = TapNode::of(*device);
+    TapNode::of(*device).withdraw(); // Later nobody could tell whose it was.
     delete_macvtap(netlink, *device);
     erase_device_record(device->record_id.value_or(device->group));
-    node.withdraw();
 }
 
 // libvirt opens the node as root; QEMU's user has it, too, as libvirt sees to for devices of its
@@ -88,6 +87,8 @@ MadeInterface make_interface(Netlink& netlink, const InterfacePlan& plan) {
     if (!found) {
         remove_interface(netlink, made); // A pump without its device.
         make_device(netlink, plan);
+    } else if (!plan.socket) { // May have lost its node to a release that was killed.
+        hand_out_node(find_our_macvtap(netlink, made.device, "look at"), plan.spec);
     }
     try {
         if (plan.socket) {

@@ -64,7 +64,7 @@ bool PumpFiles::exist() const {
 }
 
 void PumpFiles::remove() const noexcept {
-    for (const std::string& path : {options, lock, log}) {
+    for (const std::string& path : {lock, log, options}) { // exist() until all are gone.
         unlink(path.c_str());
     }
 }

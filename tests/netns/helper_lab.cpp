@@ -179,19 +179,7 @@ Outcome HelperLab::with_a_free_node(const std::function<Outcome()>& attempt) {
 }
 
 std::vector<pid_t> watchers() {
-    std::vector<pid_t> found;
-    const auto ours = fs::read_symlink("/proc/self/ns/net");
-    for (const auto& entry : fs::directory_iterator("/proc")) {
-        std::error_code gone;
-        const auto program = fs::read_symlink(entry.path() / "exe", gone).filename().string();
-        if (program.starts_with("helper-with-") &&
-            fs::read_symlink(entry.path() / "ns/net", gone) == ours) {
-            pid_t pid = 0;
-            std::ifstream(entry.path() / "stat") >> pid;
-            found.push_back(pid);
-        }
-    }
-    return found;
+    return running("helper-with-");
 }
 
 } // namespace tapline::netns

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <utility>
 
@@ -140,6 +141,22 @@ std::string Program::output() {
 
 std::string Program::errors() {
     return read_all(errors_.get());
+}
+
+std::vector<pid_t> running(const std::string& program) {
+    namespace fs = std::filesystem;
+    std::vector<pid_t> found;
+    const auto ours = fs::read_symlink("/proc/self/ns/net");
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+        std::error_code gone;
+        const auto name = fs::read_symlink(entry.path() / "exe", gone).filename().string();
+        if (name.starts_with(program) && fs::read_symlink(entry.path() / "ns/net", gone) == ours) {
+            pid_t pid = 0;
+            std::ifstream(entry.path() / "stat") >> pid;
+            found.push_back(pid);
+        }
+    }
+    return found;
 }
 
 Outcome outcome_of(const std::string& path, const std::vector<std::string>& arguments,

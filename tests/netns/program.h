@@ -45,6 +45,9 @@ private:
     std::string pending_;
 };
 
+// Whatever runs in our network namespace of a program whose name begins so.
+std::vector<pid_t> running(const std::string& program);
+
 // Of a program that runs to its end.
 struct Outcome {
     int status;

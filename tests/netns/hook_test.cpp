@@ -1,0 +1,190 @@
+// `tapline-hook` as libvirt calls it, in any order and killed at any moment: what is there is what
+// the last call asked for.
+#include "tests/netns/device_lab.h"
+#include "tests/netns/killer.h"
+#include "tests/unit/eventually.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <random>
+#include <set>
+
+namespace tapline::netns {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr auto domain_file = "/run/domain.xml";
+// With a device that libvirt opens, and one with a pump.
+constexpr auto domain = R"(<domain type='qemu'>
+  <name>web1</name>
+  <uuid>d1f0a7c2-6a3e-4c59-9a0c-0e1d2f3a4b5c</uuid>
+  <metadata>
+    <tapline:interfaces xmlns:tapline='urn:tapline:domain:1'>
+      <tapline:interface mac='52:54:00:12:34:02' parent='uplink' mode='bridge'/>
+      <tapline:interface mac='52:54:00:12:34:03' parent='uplink' mode='bridge'/>
+    </tapline:interfaces>
+  </metadata>
+  <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>
+  <devices>
+    <interface type='ethernet'>
+      <mac address='52:54:00:12:34:02'/>
+      <target dev='tl525400123402' managed='no'/>
+    </interface>
+    <interface type='vhostuser'>
+      <mac address='52:54:00:12:34:03'/>
+      <source type='unix' path='/run/tapline/sockets/525400123403.sock' mode='server'/>
+      <driver queues='2'/>
+    </interface>
+  </devices>
+</domain>
+)";
+
+struct Operation {
+    const char* name;
+    std::optional<bool> leaves_all; // Of what the domain needs, or nothing; else as it was.
+};
+
+constexpr std::array operations = {
+    Operation{"prepare", true},         Operation{"reconnect", true},
+    Operation{"attach", true},          Operation{"release", false},
+    Operation{"start", std::nullopt},   Operation{"started", std::nullopt},
+    Operation{"stopped", std::nullopt}, Operation{"migrate", std::nullopt},
+    Operation{"restore", std::nullopt},
+};
+
+using Trace = std::multiset<std::string>;
+
+// Links, nodes, files and processes, without the numbers that are never the same again.
+Trace trace() {
+    Trace found;
+    for (const auto& each : links()) {
+        found.insert(each.at("ifname").get<std::string>());
+    }
+    for (const auto& entry : fs::directory_iterator("/dev")) {
+        found.insert(entry.path().filename().string().substr(0, 3));
+    }
+    std::error_code missing;
+    for (const auto& entry : fs::recursive_directory_iterator("/run/tapline", missing)) {
+        if (!entry.is_directory()) {
+            const bool numbered = entry.path().parent_path() == records_folder;
+            found.insert(numbered ? "record" + entry.path().extension().string()
+                                  : entry.path().string());
+        }
+    }
+    for (const char* program : {"tapline-hook", "tapline-pump"}) {
+        for (size_t i = running(program).size(); i > 0; --i) {
+            found.insert(program);
+        }
+    }
+    return found;
+}
+
+std::string command_of(const std::string& operation) {
+    return fmt::format("exec {} web1 {} begin - <{}", program_path("hooks/tapline-hook"), operation,
+                       domain_file);
+}
+
+class Hook : public DeviceLab {
+protected:
+    Hook() {
+        setenv("TAPLINE_EXEC_PATH", (program_path("hooks") + ":" + program_path("iouring")).c_str(),
+               1);
+        // The machine's has the nodes of all network namespaces.
+        run("mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && "
+            "mknod -m 666 /dev/urandom c 1 9");
+        std::ofstream(domain_file) << domain;
+        nothing_ = trace();
+        call("prepare");
+        everything_ = trace();
+        call("release");
+    }
+
+    ~Hook() override {
+        call("release");
+        EXPECT_TRUE(eventually([&] { return trace() == nothing_; }));
+        run("umount /dev");
+        unsetenv("TAPLINE_EXEC_PATH");
+    }
+
+    static void call(const std::string& operation) {
+        const Outcome outcome = outcome_of("/bin/sh", {"-c", command_of(operation)});
+        EXPECT_EQ(outcome.status, 0) << operation << ": " << outcome.errors;
+        EXPECT_EQ(outcome.output, "") << operation;
+    }
+
+    Trace nothing_;
+    Trace everything_;
+};
+
+class Orders : public Hook, public testing::WithParamInterface<unsigned> {};
+
+TEST_P(Orders, OfCallsTwiceEachEndTheSame) {
+    std::vector<Operation> calls;
+    for (const Operation& operation : operations) {
+        calls.insert(calls.end(), 2, operation);
+    }
+    std::ranges::shuffle(calls, std::mt19937(GetParam()));
+    ASSERT_GT(everything_.size(), nothing_.size());
+    bool there = false;
+    std::string order;
+    for (const Operation& each : calls) {
+        order += std::string(" ") + each.name;
+        call(each.name);
+        there = each.leaves_all.value_or(there);
+        ASSERT_EQ(trace(), there ? everything_ : nothing_) << "after" << order;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, Orders, testing::Range(0u, 5u));
+
+class KilledHook : public Hook, public testing::WithParamInterface<const char*> {
+protected:
+    // A device without its name yet, or that nobody owned yet, is what reconcile is for.
+    void expect_after_next_call(bool there) {
+        call(there ? "prepare" : "release");
+        EXPECT_EQ(tapline({"reconcile"}).status, 0);
+        const Trace& expected = there ? everything_ : nothing_;
+        EXPECT_TRUE(eventually([&] { return trace() == expected; }))
+            << testing::PrintToString(trace());
+    }
+};
+
+// At each of its calls to the kernel that change something.
+TEST_P(KilledHook, IsNotInTheWayOfTheNext) {
+    // A sanitizer makes programs start slowly, and their calls are the same.
+    const int step = programs_are_of("asan") || programs_are_of("tsan") ? 9 : 1;
+    std::set<std::string> calls;
+    bool more = true;
+    for (int number = 1; more && !HasFailure(); number += step) {
+        if (std::string_view(GetParam()) != "prepare") {
+            call("prepare");
+        }
+        const Fate fate = kill_at({.path = "/bin/sh", .arguments = {"-c", command_of(GetParam())}},
+                                  number, Moment::before);
+        const testing::ScopedTrace where(
+            __FILE__, __LINE__, fmt::format("killed before call {}: {}", number, fate.call));
+        const bool there = number % 2 == 0;
+        expect_after_next_call(there);
+        if (there) {
+            call("release");
+        }
+        calls.insert(fate.call);
+        more = fate.killed;
+    }
+    EXPECT_GT(calls.size(), 3u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Operations, KilledHook, testing::Values("prepare", "release"),
+                         [](const auto& test) { return test.param; });
+
+} // namespace
+} // namespace tapline::netns

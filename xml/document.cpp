@@ -16,21 +16,27 @@ const xmlChar* as_xml(const char* text) {
     return BAD_CAST text;
 }
 
-std::string to_string(const xmlChar* text) {
-    const void* bytes = text; // libxml2's characters are bytes of UTF-8.
-    return text == nullptr ? "" : static_cast<const char*>(bytes);
-}
-
 std::string stripped(std::string text) {
     g_strstrip(text.data());
     text.resize(std::strlen(text.data()));
     return text;
 }
 
+// A refusal may repeat what the text says.
+std::string printable(const std::string& text) {
+    g_autofree char* valid = g_utf8_make_valid(text.data(), static_cast<gssize>(text.size()));
+    std::string shown;
+    for (const char* at = valid; *at != '\0'; at = g_utf8_next_char(at)) {
+        const bool is_safe = g_unichar_isprint(g_utf8_get_char(at)) != 0;
+        shown += is_safe ? std::string(at, g_utf8_skip[static_cast<uint8_t>(*at)]) : "\ufffd";
+    }
+    return shown;
+}
+
 [[noreturn]] void refuse_at(const std::string& source, long line, const std::string& cause,
                             const std::string& next_step) {
     throw Error({.operation = fmt::format("read domain XML {}, line {}", source, line),
-                 .cause = cause,
+                 .cause = printable(cause),
                  .next_step = next_step});
 }
 
@@ -72,6 +78,19 @@ Document Document::parse(const std::string& text, const std::string& source) {
 void Document::refuse(const xmlNode* element, const std::string& cause,
                       const std::string& next_step) const {
     refuse_at(source_, xmlGetLineNo(element), cause, next_step);
+}
+
+void Document::check_printable(const xmlNode* element, const std::string& text) const {
+    for (const char* at = text.c_str(); *at != '\0'; at = g_utf8_next_char(at)) {
+        if (g_unichar_iscntrl(g_utf8_get_char(at))) {
+            refuse(element, "it holds a control character");
+        }
+    }
+}
+
+std::string to_string(const xmlChar* text) {
+    const void* bytes = text; // libxml2's characters are bytes of UTF-8.
+    return text == nullptr ? "" : static_cast<const char*>(bytes);
 }
 
 bool is_element(const xmlNode* node, const char* name, const char* name_space) {

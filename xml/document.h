@@ -26,6 +26,9 @@ public:
     [[noreturn]] void refuse(const xmlNode* element, const std::string& cause,
                              const std::string& next_step = {}) const;
 
+    // What is shown to people: no control character may reach their terminal.
+    void check_printable(const xmlNode* element, const std::string& text) const;
+
     // What read() refuses with an Error is told with the element's line.
     template <typename Read> auto read_at(const xmlNode* element, Read read) const {
         try {
@@ -43,6 +46,8 @@ private:
     Tree tree_;
     std::string source_;
 };
+
+std::string to_string(const xmlChar* text); // Empty where there is none.
 
 // libvirt's own elements are in no namespace; those of others are never taken for them.
 bool is_element(const xmlNode* node, const char* name, const char* name_space = nullptr);

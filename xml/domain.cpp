@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string_view>
 
 namespace tapline::xml {
@@ -19,6 +20,7 @@ namespace {
 constexpr uint16_t queue_pairs_max = 256; // libvirt passes on more; no tap has more.
 constexpr uint32_t mtu_max = 65535;
 constexpr uint32_t vcpus_max = 65535;
+constexpr size_t interfaces_max = 256; // What is asked of each takes time.
 
 template <std::integral T>
 std::optional<T> number(const Document& document, const xmlNode* element, const char* name,
@@ -30,20 +32,11 @@ std::optional<T> number(const Document& document, const xmlNode* element, const 
     return document.read_at(element, [&] { return parse_number<T>(what, *text, 1, max); });
 }
 
-// What is shown to people: no control character may reach their terminal.
-void check_printable(const Document& document, const xmlNode* element, const std::string& text) {
-    for (const char* at = text.c_str(); *at != '\0'; at = g_utf8_next_char(at)) {
-        if (g_unichar_iscntrl(g_utf8_get_char(at))) {
-            document.refuse(element, "it holds a control character");
-        }
-    }
-}
-
 std::optional<std::string> printable(const Document& document, const xmlNode* element,
                                      const char* name) {
     auto text = attribute(element, name);
     if (text) {
-        check_printable(document, element, *text);
+        document.check_printable(element, *text);
     }
     return text;
 }
@@ -68,7 +61,7 @@ void read_source(const Document& document, const xmlNode* element, Interface& in
     if (interface.kind != InterfaceKind::direct) {
         return;
     }
-    interface.parent = attribute(source, "dev");
+    interface.parent = printable(document, source, "dev");
     if (!interface.parent) {
         document.refuse(element, "an interface of type direct names no parent",
                         "write <source dev='eth0' mode='bridge'/>");
@@ -135,7 +128,7 @@ std::string read_name(const Document& document, const xmlNode* domain) {
     if (name.empty()) {
         document.refuse(domain, "the domain has no name");
     }
-    check_printable(document, element, name);
+    document.check_printable(element, name);
     if (name.find('/') != std::string::npos) {
         document.refuse(element, "the name of a domain holds no '/'");
     }
@@ -239,8 +232,15 @@ const char* to_text(InterfaceKind kind) {
 }
 
 std::vector<const xmlNode*> interface_elements(const Document& document) {
-    auto elements = children(child(document.root(), "devices"), "interface");
-    std::erase_if(elements, [](const xmlNode* each) { return !kind_of(each); });
+    std::vector<const xmlNode*> elements;
+    for (const xmlNode* devices : children(document.root(), "devices")) {
+        std::ranges::copy_if(children(devices, "interface"), std::back_inserter(elements),
+                             [](const xmlNode* each) { return kind_of(each).has_value(); });
+    }
+    if (elements.size() > interfaces_max) {
+        document.refuse(elements[interfaces_max],
+                        fmt::format("it has more than {} network cards", interfaces_max));
+    }
     return elements;
 }
 

@@ -156,8 +156,7 @@ std::string metadata_prefix(const Document& document) {
         document.refuse(interfaces, "its namespace has no prefix",
                         "write <tapline:interfaces xmlns:tapline='urn:tapline:domain:1'>");
     }
-    const void* prefix = interfaces->ns->prefix;
-    return static_cast<const char*>(prefix);
+    return to_string(interfaces->ns->prefix);
 }
 
 void add_to_domain(Editor& editor, const std::string& entry, bool needs_shared_memory) {

@@ -12,10 +12,9 @@ namespace {
 
 // The scanner looks for bytes of ASCII.
 void check_encoding(const std::string& text, const Document& document) {
-    const void* declared = document.root()->doc->encoding;
-    const auto* name = static_cast<const char*>(declared);
-    const bool is_utf8 = name == nullptr || g_ascii_strcasecmp(name, "UTF-8") == 0 ||
-                         g_ascii_strcasecmp(name, "US-ASCII") == 0;
+    const std::string name = to_string(document.root()->doc->encoding);
+    const bool is_utf8 = name.empty() || g_ascii_strcasecmp(name.c_str(), "UTF-8") == 0 ||
+                         g_ascii_strcasecmp(name.c_str(), "US-ASCII") == 0;
     if (!is_utf8 || g_utf8_validate_len(text.data(), text.size(), nullptr) == 0) {
         document.refuse(document.root(), "only text in UTF-8 can be changed",
                         "convert it, for example with iconv(1)");

@@ -47,13 +47,13 @@ constexpr std::array<PumpOption, 7> pump_options{{
 }};
 
 // Attributes of other namespaces are not ours to judge.
-std::vector<NamedValue> own_attributes(const xmlNode* element) {
+std::vector<NamedValue> own_attributes(const Document& document, const xmlNode* element) {
     std::vector<NamedValue> found;
     for (const xmlAttr* each = element->properties; each != nullptr; each = each->next) {
         if (each->ns == nullptr) {
-            const void* name = each->name;
-            std::string text = static_cast<const char*>(name);
-            found.push_back({text, attribute(element, text.c_str()).value_or("")});
+            const std::string name = to_string(each->name);
+            found.push_back({name, attribute(element, name.c_str()).value_or("")});
+            document.check_printable(element, found.back().value);
         }
     }
     return found;
@@ -74,7 +74,7 @@ bool yes_or_no(const Document& document, const xmlNode* element, const NamedValu
 }
 
 void read_attributes(const Document& document, InterfaceMetadata& metadata) {
-    for (const NamedValue& each : own_attributes(metadata.element)) {
+    for (const NamedValue& each : own_attributes(document, metadata.element)) {
         const auto* known = std::ranges::find(device_attributes, each.name, &DeviceAttribute::name);
         if (known != device_attributes.end()) {
             metadata.device.*known->value = each.value;
@@ -89,7 +89,7 @@ void read_attributes(const Document& document, InterfaceMetadata& metadata) {
 }
 
 void read_allow(const Document& document, const xmlNode* element, InterfaceMetadata& metadata) {
-    for (const NamedValue& each : own_attributes(element)) {
+    for (const NamedValue& each : own_attributes(document, element)) {
         if (each.name != "mac") {
             refuse_attribute(document, element, each);
         }
@@ -98,7 +98,7 @@ void read_allow(const Document& document, const xmlNode* element, InterfaceMetad
 }
 
 void read_pump(const Document& document, const xmlNode* element, InterfaceMetadata& metadata) {
-    for (const NamedValue& each : own_attributes(element)) {
+    for (const NamedValue& each : own_attributes(document, element)) {
         const auto* known = std::ranges::find(pump_options, each.name, &PumpOption::name);
         if (known == pump_options.end()) {
             refuse_attribute(document, element, each);

@@ -170,6 +170,11 @@ TEST(DomainMetadataRefuses, AddressesThatDoNotNameOneInterface) {
                 HasSubstr("line 3: read MAC address 'x'"));
 }
 
+TEST(DomainMetadataRefuses, WhatATerminalObeys) {
+    EXPECT_THAT(refusal_of(handoff, entry("parent='&#x9b;31m'")),
+                HasSubstr("line 3: it holds a control character"));
+}
+
 TEST(DomainMetadataRefuses, DevicesThatCannotBe) {
     EXPECT_THAT(refusal_of(pump_with(), entry("mode='bridge'")),
                 HasSubstr("line 3: read interface: no parent interface was named"));

@@ -134,6 +134,14 @@ TEST(Domain, EthernetInterfaceCountsWhereItsDeviceIsNotManaged) {
     EXPECT_EQ(domain.interfaces[0].target, "tl0");
 }
 
+// libvirt looks at all of them.
+TEST(Domain, HasTheInterfacesOfSecondDevices) {
+    EXPECT_THAT(parse("<devices/><devices><interface type='direct'><source dev='a'/></interface>"
+                      "</devices>")
+                    .interfaces,
+                testing::SizeIs(1));
+}
+
 struct Memory {
     const char* name;
     const char* xml;
@@ -218,6 +226,30 @@ TEST(DomainRefuses, ElementsNestedWithoutEnd) {
         deep += "<a>";
     }
     EXPECT_THAT(refusal_of(deep), HasSubstr("depth"));
+}
+
+TEST(DomainRefuses, MoreInterfacesThanOneCanLookAt) {
+    const auto with_interfaces = [](int count) {
+        std::string devices = "<devices>\n";
+        for (int i = 0; i < count; ++i) {
+            devices += "<interface type='direct'><source dev='a'/></interface>\n";
+        }
+        return domain_with(devices + "</devices>");
+    };
+    EXPECT_EQ(refusal_of(with_interfaces(256)), "nothing was refused");
+    EXPECT_THAT(refusal_of(with_interfaces(257)),
+                HasSubstr("line 261: it has more than 256 network cards"));
+}
+
+TEST(DomainRefuses, ToRepeatWhatATerminalObeys) {
+    EXPECT_EQ(refusal_of_interface(
+                  "<interface type='direct'><source dev='a' mode='&#x9b;31m&#10;&#x202e;x'/>"
+                  "</interface>"),
+              "read domain XML web1.xml, line 5: mode '\ufffd31m\ufffd\ufffdx' is not one of "
+              "vepa, bridge, private, passthrough");
+    EXPECT_THAT(
+        refusal_of_interface("<interface type='direct'><source dev='&#x9b;31m'/></interface>"),
+        HasSubstr("line 5: it holds a control character"));
 }
 
 TEST(DomainRefuses, AnotherDocument) {

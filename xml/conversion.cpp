@@ -1,6 +1,7 @@
 #include "xml/conversion.h"
 
 #include "backend/base/number.h"
+#include "xml/forms.h"
 #include "xml/names.h"
 
 #include <fmt/format.h>
@@ -13,15 +14,16 @@ namespace tapline::xml {
 namespace {
 
 // libvirt's kilobytes: of a rate tc's "kbps", 1000 bytes, and of a burst tc's "kb", 1024 bytes.
-constexpr uint32_t kbytes_max = UINT32_MAX;
+// The bounds are those of the pump.
+constexpr uint64_t average_max = 12'500'000;
+constexpr uint64_t burst_max = 1 << 20;
 
 std::string limit_of(const xmlNode* direction) {
     const auto average =
-        parse_number<uint64_t>("average", attribute(direction, "average").value(), 1, kbytes_max);
+        parse_number<uint64_t>("average", attribute(direction, "average").value(), 1, average_max);
     std::string limit = fmt::format("{}kbit", 8 * average);
     if (const auto burst = attribute(direction, "burst")) {
-        limit +=
-            fmt::format(",burst={}kib", parse_number<uint64_t>("burst", *burst, 1, kbytes_max));
+        limit += fmt::format(",burst={}kib", parse_number<uint64_t>("burst", *burst, 1, burst_max));
     }
     return limit;
 }
@@ -38,6 +40,14 @@ void rename(Editor& editor, const xmlNode* element, const std::string& name) {
 
 bool Conversion::drops(std::string_view name) const {
     return std::ranges::find(drop, name) != drop.end();
+}
+
+void Conversion::give_up(const Document& document, const xmlNode* element,
+                         std::string_view name) const {
+    if (!drops(name)) {
+        document.refuse(element, fmt::format("'{}' cannot be kept: {}", name, rule_of(name).reason),
+                        fmt::format("convert with --drop {0}, or without {0}", name));
+    }
 }
 
 std::string pump_source(const MacAddress& mac) {

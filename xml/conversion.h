@@ -17,6 +17,8 @@ struct Conversion {
     std::vector<std::string> drop; // What may be given up.
 
     bool drops(std::string_view name) const;
+    // Throws Error that names what the new form cannot have, unless it may be dropped.
+    void give_up(const Document& document, const xmlNode* element, std::string_view name) const;
 };
 
 // Of interface number index, from 0, which has type direct. What it was before comes from a form
@@ -26,7 +28,7 @@ void to_form(Editor& editor, size_t index, const Conversion& conversion,
 
 // Of interface number index, which is ours. Returns what the metadata said beyond what type direct
 // says now.
-InterfaceMetadata to_direct(Editor& editor, size_t index);
+InterfaceMetadata to_direct(Editor& editor, size_t index, const Conversion& conversion);
 
 // How both write what stands for an element of type direct, to be recognized on the way back.
 std::string pump_source(const MacAddress& mac);

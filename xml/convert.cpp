@@ -1,7 +1,6 @@
 #include "xml/convert.h"
 
 #include "backend/base/error.h"
-#include "backend/base/number.h"
 
 #include <fmt/format.h>
 
@@ -15,24 +14,17 @@ bool is_ours(const Interface& interface) {
 }
 
 size_t number_of(const Domain& domain, const std::string& source, const std::string& which) {
-    const auto refuse = [&](const std::string& cause) {
-        throw Error({.operation = fmt::format("convert interface {} of {}", which, source),
-                     .cause = cause,
-                     .next_step = "tapline xml show tells those there are"});
-    };
-    if (which.find(':') == std::string::npos) {
-        const auto number = parse_number<size_t>("number of an interface", which, 1, SIZE_MAX);
-        if (number > domain.interfaces.size()) {
-            refuse(fmt::format("it has {} that Tapline can serve", domain.interfaces.size()));
+    const bool is_mac = which.find(':') != std::string::npos;
+    const auto mac = is_mac ? std::optional(MacAddress::parse(which)) : std::nullopt;
+    for (size_t i = 0; i < domain.interfaces.size(); ++i) {
+        if (is_mac ? domain.interfaces[i].mac == mac : which == fmt::to_string(i + 1)) {
+            return i;
         }
-        return number - 1;
     }
-    const auto mac = MacAddress::parse(which);
-    const auto found = std::ranges::find(domain.interfaces, mac, &Interface::mac);
-    if (found == domain.interfaces.end()) {
-        refuse("none that Tapline can serve has this address");
-    }
-    return static_cast<size_t>(found - domain.interfaces.begin());
+    throw Error({.operation = fmt::format("convert interface {} of {}", which, source),
+                 .cause = fmt::format("of the {} that Tapline can serve none has this {}",
+                                      domain.interfaces.size(), is_mac ? "address" : "number"),
+                 .next_step = "tapline xml show tells those there are"});
 }
 
 std::vector<size_t> chosen(const Domain& domain, const std::string& source,
@@ -115,7 +107,7 @@ std::string convert_one(const std::string& text, const std::string& source,
     std::optional<InterfaceMetadata> before;
     if (from != InterfaceKind::direct) {
         Editor editor(text, source);
-        before = to_direct(editor, index);
+        before = to_direct(editor, index, conversion);
         converted = editor.result();
         give_up_settings(source, conversion, *before);
     }

@@ -20,6 +20,7 @@ struct Rule {
     std::string_view name;
     Fate on_pump;    // Type vhostuser.
     Fate on_handoff; // Type ethernet.
+    Fate on_direct;  // On the way back.
     const char* reason;
 
     Fate fate(InterfaceKind to) const;

@@ -24,6 +24,7 @@ struct InterfaceMetadata {
     bool trust_guest_rx_filters;
     InterfaceText device; // Without what the interface itself says: name, address and queues.
     std::vector<std::string> pump_options;
+    bool has_mtu_as_direct = false; // On the way between two forms: <mtu> is older than they.
 
     // The same as text; only the allowed addresses are in neither.
     std::vector<NamedValue> attributes() const;

@@ -3,6 +3,7 @@
 #include "backend/base/error.h"
 #include "backend/base/number.h"
 #include "xml/domain_additions.h"
+#include "xml/forms.h"
 
 #include <fmt/format.h>
 #include <glib.h>
@@ -14,9 +15,10 @@ namespace {
 
 class ToDirect {
 public:
-    ToDirect(Editor& editor, size_t index)
+    ToDirect(Editor& editor, size_t index, const Conversion& conversion)
         : editor_(editor),
           document_(editor.document()),
+          conversion_(conversion),
           domain_(Domain::read(document_)),
           interface_(domain_.interfaces.at(index)),
           element_(interface_elements(document_).at(index)),
@@ -30,6 +32,7 @@ public:
         if (!is_pump()) {
             exchange_directions(editor_, child(element_, "bandwidth"));
         }
+        remove_what_is_refused();
         put_back();
         for (const std::string& name : added_) {
             if (const xmlNode* found = child(element_, name.c_str())) {
@@ -38,6 +41,7 @@ public:
         }
         remove_from_domain(editor_, metadata_.element, remaining());
         metadata_.element = nullptr;
+        metadata_.has_mtu_as_direct = replaced("mtu") != nullptr;
         return metadata_;
     }
 
@@ -160,6 +164,20 @@ private:
         }
     }
 
+    // All that was there as type direct, too, is elsewhere now, but for <mtu>.
+    void remove_what_is_refused() {
+        for (const xmlNode* each : children(element_)) {
+            const std::string name = to_string(each->name);
+            const bool was_there = replaced(name.c_str()) != nullptr;
+            if (!was_there && each->ns == nullptr &&
+                rule_of(name).fate(conversion_.to) == Fate::refused &&
+                conversion_.to == InterfaceKind::direct) {
+                conversion_.give_up(document_, each, name);
+                editor_.remove(each);
+            }
+        }
+    }
+
     std::string blanks() const {
         return std::string(editor_.blanks_before(children(element_).front()));
     }
@@ -210,6 +228,7 @@ private:
 
     Editor& editor_;
     const Document& document_;
+    const Conversion& conversion_;
     Domain domain_;
     const Interface& interface_;
     const xmlNode* element_;
@@ -221,8 +240,8 @@ private:
 
 } // namespace
 
-InterfaceMetadata to_direct(Editor& editor, size_t index) {
-    return ToDirect(editor, index).run();
+InterfaceMetadata to_direct(Editor& editor, size_t index, const Conversion& conversion) {
+    return ToDirect(editor, index, conversion).run();
 }
 
 } // namespace tapline::xml

@@ -12,43 +12,36 @@ namespace {
 
 class ToForm {
 public:
-    ToForm(Editor& editor, size_t index, const Conversion& conversion)
+    ToForm(Editor& editor, size_t index, const Conversion& conversion,
+           const std::optional<InterfaceMetadata>& before)
         : editor_(editor),
           document_(editor.document()),
           conversion_(conversion),
+          before_(before),
           domain_(Domain::read(document_)),
           interface_(domain_.interfaces.at(index)),
           element_(interface_elements(document_).at(index)),
           layout_(editor),
           prefix_(metadata_prefix(document_)) {}
 
-    void run(const std::optional<InterfaceMetadata>& before) {
+    void run() {
         refuse_doubles();
-        choose_address(before);
+        choose_address();
         change_start_tag();
         change_source_and_target();
         for (const xmlNode* each : children(element_)) {
             change(each);
         }
         if (is_pump() && child(element_, "model") == nullptr) {
-            give_up("model", element_);
+            conversion_.give_up(document_, element_, "model");
             add("model", pump_model);
         }
         insert_added();
-        add_to_domain(editor_, entry(before), is_pump() && !domain_.shared_memory);
+        add_to_domain(editor_, entry(), is_pump() && !domain_.shared_memory);
     }
 
 private:
     bool is_pump() const { return conversion_.to == InterfaceKind::vhostuser; }
-
-    // Throws Error unless it may be dropped.
-    void give_up(std::string_view name, const xmlNode* element) const {
-        if (!conversion_.drops(name)) {
-            document_.refuse(element,
-                             fmt::format("'{}' cannot be kept: {}", name, rule_of(name).reason),
-                             fmt::format("convert with --drop {0}, or without {0}", name));
-        }
-    }
 
     // libvirt takes the first and drops the rest without a word.
     void refuse_doubles() const {
@@ -60,12 +53,12 @@ private:
         }
     }
 
-    void choose_address(const std::optional<InterfaceMetadata>& before) {
+    void choose_address() {
         if (!interface_.mac && child(element_, "mac") != nullptr) {
             document_.refuse(child(element_, "mac"), "it has no address");
         }
         if (!interface_.mac) {
-            interface_.mac = before ? before->mac : MacAddress::random();
+            interface_.mac = before_ ? before_->mac : MacAddress::random();
             add("mac", fmt::format("<mac address='{}'/>", interface_.mac->text()));
         }
         const auto same = std::ranges::count(domain_.interfaces, interface_.mac, &Interface::mac);
@@ -109,22 +102,23 @@ private:
     }
 
     void change(const xmlNode* element) {
-        const void* bytes = element->name;
-        const std::string name = static_cast<const char*>(bytes);
+        const std::string name = to_string(element->name);
         if (element->ns != nullptr) {
             return;
         }
         if (rule_of(name).fate(conversion_.to) == Fate::refused) {
-            give_up(name, element);
+            conversion_.give_up(document_, element, name);
             take_out(element);
         } else if (name == "bandwidth") {
             change_bandwidth(element);
+        } else if (name == "mtu" && (!before_ || before_->has_mtu_as_direct)) {
+            exchange(element, std::string(editor_.bytes(element)), "");
         } else if (name == "model" && is_pump() &&
                    !attribute(element, "type").value_or("").starts_with("virtio")) {
-            give_up("model", element);
+            conversion_.give_up(document_, element, "model");
             exchange(element, pump_model, "");
         } else if (name == "driver" && is_pump() && has_value(element, "iommu", "on")) {
-            give_up("iommu", element);
+            conversion_.give_up(document_, element, "iommu");
             exchange(element, without_attribute(editor_, element, "iommu"), "");
         }
     }
@@ -136,10 +130,10 @@ private:
         }
         for (const xmlNode* direction : children(bandwidth)) {
             if (attribute(direction, "floor")) {
-                give_up("bandwidth", direction);
+                conversion_.give_up(document_, direction, "bandwidth");
             }
             if (is_pump() && attribute(direction, "peak")) {
-                give_up("peak", direction);
+                conversion_.give_up(document_, direction, "peak");
             }
         }
         if (is_pump()) {
@@ -195,14 +189,14 @@ private:
         return static_cast<size_t>(stand - gone) + come;
     }
 
-    InterfaceMetadata metadata(const std::optional<InterfaceMetadata>& before) const {
+    InterfaceMetadata metadata() const {
         InterfaceMetadata found{.element = nullptr,
                                 .mac = *interface_.mac,
                                 .trust_guest_rx_filters = interface_.trust_guest_rx_filters,
-                                .device = before ? before->device : InterfaceText{},
+                                .device = before_ ? before_->device : InterfaceText{},
                                 .pump_options =
-                                    before ? before->pump_options : std::vector<std::string>{}};
-        if (!before) {
+                                    before_ ? before_->pump_options : std::vector<std::string>{}};
+        if (!before_) {
             found.device.parent = interface_.parent;
             found.device.mode = interface_.mode == "passthrough" ? "passthru" : interface_.mode;
         }
@@ -210,9 +204,10 @@ private:
         return found;
     }
 
-    std::string entry(const std::optional<InterfaceMetadata>& before) const {
-        const InterfaceMetadata all = metadata(before);
-        std::string text = fmt::format("<{}:interface mac='{}'", prefix_, interface_.mac->text());
+    std::string entry() const {
+        const InterfaceMetadata all = metadata();
+        std::string text =
+            fmt::format("<{}:interface mac='{}'{}", prefix_, interface_.mac->text(), namespaces());
         for (const NamedValue& each : all.attributes()) {
             text += fmt::format(" {}='{}'", each.name, escaped(each.value));
         }
@@ -223,6 +218,23 @@ private:
         return inside.empty()
                    ? text + "/>"
                    : fmt::format("{}>{}{}</{}:interface>", text, inside, layout_.line(2), prefix_);
+    }
+
+    // Declared between <domain> and here, where what is kept there is out of their reach.
+    std::string namespaces() const {
+        const std::string ours = "xmlns:" + prefix_;
+        std::vector<std::string_view> names{ours};
+        std::string text;
+        for (const xmlNode* node = element_; node != document_.root(); node = node->parent) {
+            for (const AttributeText& each : editor_.place(node).attributes) {
+                if (each.name.starts_with("xmlns:") &&
+                    std::ranges::find(names, each.name) == names.end()) {
+                    names.push_back(each.name);
+                    text += fmt::format(" {}", editor_.bytes(each.begin, each.end));
+                }
+            }
+        }
+        return text;
     }
 
     std::string entry_children(const InterfaceMetadata& all) const {
@@ -252,6 +264,7 @@ private:
     Editor& editor_;
     const Document& document_;
     const Conversion& conversion_;
+    const std::optional<InterfaceMetadata>& before_;
     Domain domain_;
     Interface& interface_;
     const xmlNode* element_;
@@ -269,7 +282,7 @@ private:
 
 void to_form(Editor& editor, size_t index, const Conversion& conversion,
              const std::optional<InterfaceMetadata>& before) {
-    ToForm(editor, index, conversion).run(before);
+    ToForm(editor, index, conversion, before).run();
 }
 
 } // namespace tapline::xml

@@ -121,6 +121,27 @@ TEST(Conversion, MakesLimitsOfBandwidth) {
                             "--limit-wire-to-guest=8000kbit,burst=512kib"));
 }
 
+TEST(Conversion, RefusesABandwidthThatNoPumpHas) {
+    for (const char* direction :
+         {"<inbound average='12500001'/>", "<inbound average='1' burst='1048577'/>"}) {
+        const std::string text =
+            domain_with(direct_with(fmt::format("\n<bandwidth>{}</bandwidth>", direction)));
+        EXPECT_THAT(refusal_of(text, pump), HasSubstr("a.xml, line 8: read "));
+        EXPECT_EQ(converted(converted(text, pump, {"bandwidth"}), direct), text);
+    }
+}
+
+// What is kept in the metadata is out of the reach of these declarations.
+TEST(Conversion, KeepsNamesOfNamespacesThatEndWithTheInterface) {
+    const std::string text = replaced(
+        replaced(domain_with(direct_with("")), "<interface", "<interface xmlns:b='urn:b&amp;'"),
+        "<source", "<source b:note='1'");
+    for (const InterfaceKind form : {pump, handoff}) {
+        EXPECT_THAT(converted(text, form), HasSubstr("xmlns:b='urn:b&amp;' parent='eth0'"));
+        EXPECT_EQ(converted(converted(text, form), direct), text);
+    }
+}
+
 // libvirt sees the host's end of a tap there, which is not what a macvtap is.
 TEST(Conversion, ExchangesTheDirectionsOfBandwidthForAHandOff) {
     const std::string text =
@@ -220,6 +241,30 @@ TEST(ConversionBack, LeavesWhatOthersHaveAddedSince) {
     EXPECT_THAT(converted(changed, direct),
                 AllOf(HasSubstr("<metadata><b:b xmlns:b='urn:b'/>"),
                       HasSubstr("<memoryBacking><locked/>"), Not(HasSubstr("tapline"))));
+}
+
+TEST(ConversionBack, RefusesElementsThatOnlyTheOthersHave) {
+    const std::string text = domain_with(direct_with(""));
+    for (const InterfaceKind form : {pump, handoff}) {
+        for (const char* name : {"mtu", "port", "coalesce", "ip", "route", "script"}) {
+            const std::string since = replaced(converted(text, form), "<model type='virtio'/>",
+                                               fmt::format("<model type='virtio'/><{}/>", name));
+            EXPECT_THAT(refusal_of(since, direct),
+                        AllOf(HasSubstr(fmt::format("'{}' cannot be kept: libvirt has it", name)),
+                              HasSubstr(fmt::format("--drop {}", name))));
+            EXPECT_EQ(converted(since, direct, {name}), text);
+        }
+    }
+}
+
+// libvirt refuses it, and so do we only if it was not there in the beginning.
+TEST(ConversionBack, LeavesAnMtuThatWasThereBefore) {
+    const std::string text = domain_with(direct_with("<mtu size='1400'/>"));
+    EXPECT_EQ(converted(converted(converted(text, pump), handoff), direct), text);
+    const std::string since =
+        replaced(converted(domain_with(direct_with("")), pump), "<model type='virtio'/>",
+                 "<model type='virtio'/><mtu size='1400'/>");
+    EXPECT_THAT(refusal_of(converted(since, handoff), direct), HasSubstr("'mtu' cannot be kept"));
 }
 
 // As somebody writes it by hand: nothing tells how it was before.
@@ -329,9 +374,12 @@ TEST(ConversionRefuses, InterfacesThatAreNotOurs) {
                           "Tapline's"));
     EXPECT_THAT(refusal_of(foreign, direct, "1"),
                 HasSubstr("the domain's metadata does not describe it"));
-    EXPECT_THAT(refusal_of(foreign, direct, "2"), HasSubstr("it has 1 that Tapline can serve"));
     EXPECT_THAT(refusal_of(foreign, direct, "52:54:00:00:00:02"),
-                HasSubstr("none that Tapline can serve has this address"));
+                HasSubstr("of the 1 that Tapline can serve none has this address"));
+    for (const char* which : {"2", "0", "-1", "1x", "ALL", ""}) {
+        EXPECT_THAT(refusal_of(foreign, direct, which),
+                    HasSubstr("of the 1 that Tapline can serve none has this number"));
+    }
 }
 
 TEST(ConversionRefuses, TextWhosePlaceCouldNotBeFoundAgain) {

@@ -11,6 +11,7 @@ import tempfile
 
 FIGURES = pathlib.Path(__file__).with_suffix(".json")
 GROWTH_MAX = 0.05
+ATTEMPTS = 3
 TARGETS = {"split": 120, "packed": 130}
 
 
@@ -65,6 +66,12 @@ def main():
         print(f"\nNot compared: this is {built_with}, the figures are of {figures['built with']}.")
         return 0
     grown = compare(counted, figures["instructions per frame"])
+    # A busy machine only ever adds to them: turns that find nothing yet.
+    for _ in range(ATTEMPTS - 1):
+        if grown:
+            again = run(arguments.program)[1]
+            counted = {case: min(count, again[case]) for case, count in counted.items()}
+            grown = compare(counted, figures["instructions per frame"])
     if grown:
         print(f"\nGrown by more than {GROWTH_MAX:.0%}:", *grown, sep="\n  ")
         print("If that is worth it: script/bench instructions --update, and say why in the commit.")

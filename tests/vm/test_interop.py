@@ -264,4 +264,6 @@ def test_guest_leaves_no_fault_behind(network):
     assert counters["protocol_errors"] == {}
     for direction in ("guest_to_wire", "wire_to_guest"):
         assert counters[direction]["ring_faults"] == {}
-        assert counters[direction]["dropped"] == {}
+    assert counters["wire_to_guest"]["dropped"] == {}
+    # Linux goes on to fill a queue for a moment after it had the card disable it.
+    assert counters["guest_to_wire"]["dropped"].keys() <= {"disabled"}

@@ -54,13 +54,13 @@ class Shell:
         self.finish(BOOT_LIMIT_S)
         self.set_up_network()
 
-    def set_up_network(self):
+    def set_up_network(self, card="eth0"):
         """Gives the network card its addresses."""
         # As on the peer: nobody else can have the address.
-        self.run("echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad")
-        self.run(f"ip address add {GUEST_IPV4}/{IPV4_LENGTH} dev eth0")
-        self.run(f"ip address add {GUEST_IPV6}/{IPV6_LENGTH} dev eth0")
-        self.run("ip link set eth0 up")
+        self.run(f"echo 0 > /proc/sys/net/ipv6/conf/{card}/accept_dad")
+        self.run(f"ip address add {GUEST_IPV4}/{IPV4_LENGTH} dev {card}")
+        self.run(f"ip address add {GUEST_IPV6}/{IPV6_LENGTH} dev {card}")
+        self.run(f"ip link set {card} up")
 
     def reboot(self):
         self.start("reboot -f")

@@ -1,18 +1,17 @@
 """libvirt starts guests on Tapline's cards, and the hook does what they need."""
 
 import contextlib
-import re
 import signal
 
 import pytest
 
 import traffic
 from conftest import LAB, need
-from lab import GUEST_IPV4, PARENT, PEER_IPV4, open_lab
+from lab import PARENT, PEER_IPV4, open_lab
 from libvirt_cards import CARDS, DIRECT, HANDOFF, PUMP
 from libvirt_guest import MACHINE, define, domain_xml, start
 from libvirt_host import TAPLINE, LibvirtHost
-from process import Child, Deadline, Failure, tail
+from process import Deadline, Failure
 
 DATA_MIB = 64
 MEND_LIMIT_S = 20
@@ -47,8 +46,7 @@ def nothing_left(host):
 
 def assert_data_passes(host, guest, mebibytes):
     assert traffic.ping(guest, PEER_IPV4, count=3).loss_percent == 0
-    assert traffic.send(host.lab, guest, mebibytes).intact
-    assert traffic.fetch(host.lab, guest, mebibytes).intact
+    assert all(transfer.intact for transfer in traffic.exchange(host.lab, guest, mebibytes))
 
 
 @pytest.mark.parametrize("queues", [1, 4])
@@ -122,24 +120,12 @@ def test_last_interface_that_fails_takes_the_others_with_it(host):
     assert "create macvtap on 'nosuch0': no such interface" in refusal
 
 
-PING_INTERVAL_S = 0.01
-LOST_PINGS_MAX = 300
-
-
 @contextlib.contextmanager
 def talking(host, guest, record_property, what):
     """The peer pings the guest meanwhile; in the end each gets answers from the other."""
-    log = host.lab.path("ping.log")
-    with Child(host.lab.peer.command("ping", "-q", "-i", str(PING_INTERVAL_S), GUEST_IPV4),
-               log) as ping:
+    with traffic.pinged(host.lab, record_property, what):
         yield
         assert traffic.ping(guest, PEER_IPV4, count=3).loss_percent == 0
-        ping.signal(signal.SIGINT)  # Then it tells.
-        ping.process.wait(MEND_LIMIT_S)
-    sent, received = map(int, re.findall(r"(\d+) packets transmitted, (\d+)", tail(log, 5))[-1])
-    record_property(what, f"{sent - received} of {sent} pings lost")
-    print(f"{what}: {sent - received} of {sent} pings lost, {PING_INTERVAL_S} s apart")
-    assert sent - received <= LOST_PINGS_MAX
 
 
 def wait_for_another(host, pattern, killed):

@@ -1,17 +1,20 @@
 """Pings, and bulk data of which each end works out the sum for itself."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
 import re
+import signal
 import socket
 import time
 
-from lab import PEER_IPV4
-from process import Failure
+from lab import GUEST_IPV4, PEER_IPV4
+from process import Child, Failure, tail
 
 FILE = "/tmp/data"
 LIMIT_S = 60
+PING_INTERVAL_S = 0.01
 
 
 @dataclasses.dataclass
@@ -35,6 +38,20 @@ def ping(guest, address, count):
     return Ping(int(packets[1]), int(packets[2]), tuple(map(float, rtt.groups())) if rtt else ())
 
 
+@contextlib.contextmanager
+def pinged(lab, record_property, what):
+    """The peer pings the guest meanwhile; how many it lost is told and recorded."""
+    log = lab.path("ping.log")
+    command = lab.peer.command("ping", "-q", "-i", str(PING_INTERVAL_S), GUEST_IPV4)
+    with Child(command, log) as child:
+        yield
+        child.signal(signal.SIGINT)  # Then it tells.
+        child.process.wait(LIMIT_S)
+    sent, received = map(int, re.findall(r"(\d+) packets transmitted, (\d+)", tail(log, 5))[-1])
+    record_property(what, f"{sent - received} of {sent} pings lost")
+    print(f"{what}: {sent - received} of {sent} pings lost, {PING_INTERVAL_S} s apart")
+
+
 @dataclasses.dataclass
 class Transfer:
     size: int
@@ -54,7 +71,23 @@ class Transfer:
 def send(lab, guest, mebibytes):
     """Random bytes from the guest to the peer."""
     guest.run(f"dd if=/dev/urandom of={FILE} bs=1M count={mebibytes}")
-    sent_sum = guest_sum(guest)
+    return send_file(lab, guest, mebibytes, guest_sum(guest))
+
+
+def fetch(lab, guest, mebibytes):
+    """Random bytes from the peer to the guest."""
+    transfer = fetch_file(lab, guest, mebibytes)
+    guest.run(f"rm {FILE}")
+    return transfer
+
+
+def exchange(lab, guest, mebibytes):
+    """The same random bytes from the peer to the guest and back. Takes the guest half the work."""
+    there = fetch_file(lab, guest, mebibytes)
+    return there, send_file(lab, guest, mebibytes, there.received_sum)
+
+
+def send_file(lab, guest, mebibytes, sent_sum):
     with lab.peer.listen(PEER_IPV4) as server:
         # With cat on the socket the file goes out in large pieces; nc itself copies in small ones.
         guest.start(f"nc {PEER_IPV4} {server.getsockname()[1]} -e cat {FILE}; rm {FILE}")
@@ -66,8 +99,7 @@ def send(lab, guest, mebibytes):
     return Transfer(mebibytes << 20, seconds, sent_sum, hashlib.sha256(data).hexdigest())
 
 
-def fetch(lab, guest, mebibytes):
-    """Random bytes from the peer to the guest."""
+def fetch_file(lab, guest, mebibytes):
     data = os.urandom(mebibytes << 20)
     with lab.peer.listen(PEER_IPV4) as server:
         guest.start(f"nc {PEER_IPV4} {server.getsockname()[1]} -e dd of={FILE} bs=64k")
@@ -78,9 +110,7 @@ def fetch(lab, guest, mebibytes):
             connection.recv(1)  # Returns when dd has written all of it and closed its end.
             seconds = time.monotonic() - start
     guest.finish()
-    received_sum = guest_sum(guest)
-    guest.run(f"rm {FILE}")
-    return Transfer(len(data), seconds, hashlib.sha256(data).hexdigest(), received_sum)
+    return Transfer(len(data), seconds, hashlib.sha256(data).hexdigest(), guest_sum(guest))
 
 
 def guest_sum(guest):

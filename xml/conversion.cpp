@@ -69,16 +69,6 @@ std::string direct_source(const InterfaceText& device) {
                                           : mode);
 }
 
-std::string without_attribute(const Editor& editor, const xmlNode* element, const char* name) {
-    const ElementText& at = editor.place(element);
-    std::string text(editor.bytes(element));
-    if (const AttributeText* found = at.attribute(name)) {
-        const size_t before = text.find_last_not_of(" \t\r\n", found->begin - at.begin - 1) + 1;
-        text.erase(before, found->end - at.begin - before);
-    }
-    return text;
-}
-
 // On a macvtap libvirt takes an interface of type ethernet for a tap, whose host end receives what
 // the guest sends; of type direct it knows better (virDomainNetTypeSharesHostView()).
 void exchange_directions(Editor& editor, const xmlNode* bandwidth) {

@@ -35,7 +35,6 @@ std::string pump_source(const MacAddress& mac);
 std::string handoff_target(const xmlNode* target, const MacAddress& mac); // target may be nullptr.
 std::string direct_source(const InterfaceText& device);
 constexpr auto pump_model = "<model type='virtio'/>";
-std::string without_attribute(const Editor& editor, const xmlNode* element, const char* name);
 void exchange_directions(Editor& editor, const xmlNode* bandwidth);
 
 // A pump's options that do what <bandwidth> asks for, but for its peak and its floor.

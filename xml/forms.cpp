@@ -11,8 +11,8 @@ namespace {
 
 constexpr auto not_direct = "libvirt has it for other types of interfaces only";
 
-// Elements of libvirt 9.0 (domaincommon.rng, interface-options) first, then attributes. Those that
-// are listed although they stay are those one might expect elsewhere.
+// Elements of libvirt 9.0 (domaincommon.rng, interface-options) first, then an attribute. Those
+// that are listed although they stay are those one might expect elsewhere.
 constexpr std::array rules{
     Rule{"source", Fate::moves, Fate::moves, Fate::moves, ""},
     Rule{"target", Fate::stays, Fate::moves, Fate::moves, ""},
@@ -42,7 +42,6 @@ constexpr std::array rules{
     Rule{"downscript", Fate::refused, Fate::refused, Fate::refused, not_direct},
     Rule{"backenddomain", Fate::refused, Fate::refused, Fate::refused, not_direct},
 
-    Rule{"iommu", Fate::refused, Fate::stays, Fate::stays, "a pump knows no IOMMU of the guest"},
     Rule{"peak", Fate::refused, Fate::stays, Fate::stays,
          "a pump limits bursts by their size only"},
 };

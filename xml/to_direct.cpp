@@ -13,6 +13,16 @@
 namespace tapline::xml {
 namespace {
 
+std::string without_attribute(const Editor& editor, const xmlNode* element, const char* name) {
+    const ElementText& at = editor.place(element);
+    std::string text(editor.bytes(element));
+    if (const AttributeText* found = at.attribute(name)) {
+        const size_t before = text.find_last_not_of(" \t\r\n", found->begin - at.begin - 1) + 1;
+        text.erase(before, found->end - at.begin - before);
+    }
+    return text;
+}
+
 class ToDirect {
 public:
     ToDirect(Editor& editor, size_t index, const Conversion& conversion)
@@ -28,7 +38,7 @@ public:
         change_start_tag();
         change_source();
         change_target();
-        change_model_and_driver();
+        change_model();
         if (!is_pump()) {
             exchange_directions(editor_, child(element_, "bandwidth"));
         }
@@ -79,9 +89,6 @@ private:
         if (is_element(was, "model")) {
             now = child(element_, "model");
             expected = pump_model;
-        } else if (is_element(was, "driver")) {
-            now = child(element_, "driver");
-            expected = without_attribute(editor_, was, "iommu");
         } else if (is_element(was, "target")) {
             now = child(element_, "target");
             expected = handoff_target(was, *interface_.mac);
@@ -149,18 +156,10 @@ private:
                                     : without_attribute(editor_, target, "managed"));
     }
 
-    void change_model_and_driver() {
-        for (const char* name : {"model", "driver"}) {
-            const xmlNode* was = replaced(name);
-            if (was != nullptr && is_untouched(was)) {
-                editor_.replace(child(element_, name), std::string(editor_.bytes(was)));
-            }
-        }
-        const xmlNode* was = replaced("driver");
-        const xmlNode* driver = child(element_, "driver");
-        if (was != nullptr && driver != nullptr && !is_untouched(was) &&
-            !attribute(driver, "iommu")) {
-            editor_.insert(editor_.place(driver).name_end(), " iommu='on'");
+    void change_model() {
+        const xmlNode* was = replaced("model");
+        if (was != nullptr && is_untouched(was)) {
+            editor_.replace(child(element_, "model"), std::string(editor_.bytes(was)));
         }
     }
 

@@ -117,9 +117,6 @@ private:
                    !attribute(element, "type").value_or("").starts_with("virtio")) {
             conversion_.give_up(document_, element, "model");
             exchange(element, pump_model, "");
-        } else if (name == "driver" && is_pump() && has_value(element, "iommu", "on")) {
-            conversion_.give_up(document_, element, "iommu");
-            exchange(element, without_attribute(editor_, element, "iommu"), "");
         }
     }
 

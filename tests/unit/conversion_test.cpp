@@ -195,14 +195,12 @@ TEST(ConversionBack, TakesTheParentOfToday) {
     }
 }
 
-TEST(ConversionBack, TakesTheModelAndTheDriverOfToday) {
-    const std::string text = replaced(
-        domain_with(direct_with("\n      <driver iommu='on' queues='2'/>")), "'virtio'", "'e1000'");
-    const std::string result = converted(text, pump, {"model", "iommu"});
+TEST(ConversionBack, TakesTheModelOfToday) {
+    const std::string text = replaced(domain_with(direct_with("")), "'virtio'", "'e1000'");
+    const std::string result = converted(text, pump, {"model"});
     EXPECT_EQ(converted(result, direct), text);
-    const std::string changed = replaced(result, "<driver queues='2'/>", "<driver queues='8'/>");
-    EXPECT_THAT(converted(changed, direct),
-                AllOf(HasSubstr("<driver iommu='on' queues='8'/>"), HasSubstr("e1000")));
+    const std::string since = replaced(result, "type='virtio'", "type='virtio-transitional'");
+    EXPECT_THAT(converted(since, direct), HasSubstr("<model type='virtio-transitional'/>"));
 }
 
 TEST(ConversionBack, RefusesSettingsThatDirectHasNoWordFor) {
@@ -318,7 +316,6 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Loss{"tune", "<tune><sndbuf>1</sndbuf></tune>", true, false},
         Loss{"backend", "<backend vhost='/dev/vhost-net'/>", true, false},
-        Loss{"iommu", "<driver iommu='on'/>", true, false},
         Loss{"peak", "<bandwidth><inbound average='1' peak='2'/></bandwidth>", true, false},
         Loss{"bandwidth", "<bandwidth><inbound average='1' floor='1'/></bandwidth>", true, true},
         Loss{"virtualport", "<virtualport type='802.1Qbh'/>", true, true},
@@ -330,7 +327,7 @@ INSTANTIATE_TEST_SUITE_P(
         Loss{"script", "<script path='/a'/>", true, true},
         Loss{"downscript", "<downscript path='/a'/>", true, true},
         Loss{"backenddomain", "<backenddomain name='a'/>", true, true},
-        Loss{"nothing", "<mtu size='9000'/><teaming type='persistent'/><new/>", false, false}),
+        Loss{"nothing", "<mtu size='9000'/><driver iommu='on'/><new/>", false, false}),
     [](const auto& test) { return test.param.name; });
 
 TEST(ConversionRefuses, CardsThatAPumpCannotServe) {

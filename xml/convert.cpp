@@ -109,14 +109,15 @@ std::string convert_one(const std::string& text, const std::string& source,
         Editor editor(text, source);
         before = to_direct(editor, index, conversion);
         converted = editor.result();
+        check_result(converted, source, InterfaceKind::direct, index);
         give_up_settings(source, conversion, *before);
     }
     if (conversion.to != InterfaceKind::direct) {
         Editor editor(converted, source);
         to_form(editor, index, conversion, before);
         converted = editor.result();
+        check_result(converted, source, conversion.to, index);
     }
-    check_result(converted, source, conversion.to, index);
     return converted;
 }
 

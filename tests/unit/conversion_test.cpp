@@ -406,8 +406,10 @@ TEST(ConversionRefuses, MetadataThatTellsOfWhatNeverWas) {
                                metadata + "</t:interface></t:interfaces></metadata>");
     };
     EXPECT_THAT(refusal_of(with("added='source'>"), direct), HasSubstr("contradicts itself"));
-    EXPECT_THAT(refusal_of(with("><t:was><interface type='bridge'/></t:was>"), direct),
-                HasSubstr("the result would be another domain"));
+    for (const InterfaceKind form : {direct, handoff}) {
+        EXPECT_THAT(refusal_of(with("><t:was><interface type='bridge'/></t:was>"), form),
+                    HasSubstr("the result would be another domain"));
+    }
     EXPECT_THAT(refusal_of(with("><t:was/>"), direct), HasSubstr("it does not hold one element"));
     EXPECT_THAT(refusal_of(with("><t:was after='x'><a/></t:was>"), direct),
                 HasSubstr("read place 'x'"));

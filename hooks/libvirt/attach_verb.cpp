@@ -7,6 +7,7 @@
 #include "hooks/libvirt/plug_lock.h"
 #include "hooks/libvirt/verbs.h"
 #include "iouring/policy_options.h"
+#include "xml/names.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -26,6 +27,11 @@ Way parse_way(const std::string& text) {
 void check(const NewCard& card, bool config) {
     if (!card.text.parent) {
         throw UsageError("attach needs --parent IF");
+    }
+    if (card.text.name && xml::is_reserved_device_name(*card.text.name)) {
+        throw UsageError(fmt::format("libvirt takes '{}' for a name of its own, and may give it to "
+                                     "another card: choose another --name",
+                                     *card.text.name));
     }
     if (card.way == Way::fds && config) {
         throw UsageError("--to fds has no place in a domain's next start: leave out --config, or "

@@ -102,6 +102,11 @@ def test_address_that_is_taken_is_refused(host, guest, way):
             assert MAC in refusal_of(host, way)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_name_that_libvirt_gives_is_refused(host, way):
+    assert "takes 'macvtap7' for a name of its own" in refusal_of(host, way, "--name", "macvtap7")
+
+
 def test_guest_without_room_is_refused(host, guest):
     macs = [f"52:54:00:12:35:{number:02x}" for number in range(SPARE_PORTS)]
     for mac in macs:

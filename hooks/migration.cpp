@@ -25,7 +25,7 @@ void rename(xml::Editor& editor, const xmlNode* element, const char* attribute,
 
 std::string rename_parents(const std::string& domain,
                            const std::map<std::string, std::string>& names) {
-    xml::Editor editor(domain, "the domain");
+    xml::Editor editor(domain, "from libvirt");
     const xmlNode* root = editor.document().root();
     for (const xmlNode* each : xml::children(xml::child(root, "devices"), "interface")) {
         const xmlNode* source = xml::child(each, "source");

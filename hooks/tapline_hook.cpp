@@ -53,7 +53,7 @@ bool mentions_direct(std::string_view text) {
 }
 
 xml::Domain parse(const std::string& text) {
-    return xml::Domain::parse(text, "the domain");
+    return xml::Domain::parse(text, "from libvirt");
 }
 
 // libvirt writes it near the beginning. The rest may be damaged: what was made shall go anyhow.

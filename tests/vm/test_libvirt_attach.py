@@ -17,6 +17,7 @@ from process import Child, Failure
 DATA_MIB = 4
 STOPPED = "stopped"  # Without shared memory, and it never runs.
 SPARE_PORTS = 4
+DEVICE = "tl525400123407"
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_list_tells_what_a_card_is(host, guest, way):
     with plugged(host, guest, way, "--queues", "2"):
         [card] = listed(host)
         pump = card.pop("pump_pid")
-        assert card == {"domain": NAME, "mac": MAC, "way": way, "device": "tl525400123407",
+        assert card == {"domain": NAME, "mac": MAC, "way": way, "device": DEVICE,
                         "parent": PARENT, "mode": "bridge", "queues": 2, "state": "up"}
         assert isinstance(pump, int) == (way == "pump")
         assert MAC in tapline(host, "list", NAME)
@@ -144,10 +145,9 @@ def test_running_guest_and_its_next_start_have_the_card(host, guest, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_card_whose_attachment_was_killed_is_detached(host, guest, way):
-    before = host.trace()
     with Child(host.command(TAPLINE, "libvirt", "attach", NAME, "--parent", PARENT, "--to", way,
                             "--mac", MAC, *affected_by(way)), host.lab.path("attach.log")) as child:
-        wait_for(lambda: host.trace() != before, "it to begin")
+        wait_for(lambda: DEVICE in host.namespace.links(), "the device")
         child.signal(signal.SIGKILL)
         child.process.wait()
     detach(host, *affected_by(way))

@@ -4,7 +4,9 @@
 #include <glib.h>
 #include <libxml/parser.h>
 
+#include <algorithm>
 #include <cstring>
+#include <string_view>
 
 namespace tapline::xml {
 namespace {
@@ -40,6 +42,35 @@ std::string printable(const std::string& text) {
                  .next_step = next_step});
 }
 
+long line_of(std::string_view text, size_t place) {
+    return 1 + std::ranges::count(text.substr(0, place), '\n');
+}
+
+void check_encoding(const std::string& text, const std::string& source) {
+    const char* end = nullptr;
+    if (g_utf8_validate_len(text.data(), text.size(), &end) == 0) {
+        refuse_at(source, line_of(text, static_cast<size_t>(end - text.data())),
+                  "it is not in UTF-8", "convert it, for example with iconv(1)");
+    }
+}
+
+// libxml2 compares each attribute of an element with all others: a text full of them takes minutes.
+// No attribute holds a '<', so those of one element stand between two.
+void check_attributes(std::string_view text, const std::string& source) {
+    size_t attributes = 0;
+    for (size_t at = text.find_first_of("<="); at != std::string_view::npos;
+         at = text.find_first_of("<=", at + 1)) {
+        const size_t next = text.find_first_not_of(" \t\r\n", at + 1);
+        const bool is_value = next != std::string_view::npos && text[at] == '=' &&
+                              (text[next] == '"' || text[next] == '\'');
+        attributes = text[at] == '<' ? 0 : attributes + (is_value ? 1 : 0);
+        if (attributes > attributes_max) {
+            refuse_at(source, line_of(text, at),
+                      fmt::format("an element has more than {} attributes", attributes_max), {});
+        }
+    }
+}
+
 // Called at "<!DOCTYPE", before anything in it is read.
 void refuse_document_type(void* context, const xmlChar*, const xmlChar*, const xmlChar*) {
     auto* parser = static_cast<xmlParserCtxt*>(context);
@@ -54,12 +85,14 @@ Document Document::parse(const std::string& text, const std::string& source) {
         throw Error({.operation = fmt::format("read domain XML {}", source),
                      .cause = fmt::format("it is longer than {} bytes", document_bytes_max)});
     }
+    check_encoding(text, source);
+    check_attributes(text, source);
     bool has_document_type = false;
     const Context parser(xmlNewParserCtxt(), xmlFreeParserCtxt);
     parser->_private = &has_document_type;
     parser->sax->internalSubset = refuse_document_type;
     Tree tree(xmlCtxtReadMemory(parser.get(), text.data(), static_cast<int>(text.size()), nullptr,
-                                nullptr, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING),
+                                "UTF-8", XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING),
               xmlFreeDoc);
     const xmlError* failure = xmlCtxtGetLastError(parser.get());
     const long line = failure == nullptr ? 1 : failure->line;

@@ -13,11 +13,12 @@
 namespace tapline::xml {
 
 constexpr size_t document_bytes_max = 1 << 20; // Large domains have some 50 KiB.
+constexpr size_t attributes_max = 1024;        // Of an element; libvirt has some ten.
 
 class Document {
 public:
     // Throws Error with the line: what is no XML, has a document type (entities come with it) or
-    // is too long. Nothing is read but the text itself.
+    // is too long, or not in UTF-8. Nothing is read but the text itself.
     static Document parse(const std::string& text, const std::string& source);
 
     const xmlNode* root() const { return xmlDocGetRootElement(tree_.get()); }

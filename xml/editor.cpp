@@ -2,24 +2,11 @@
 
 #include "backend/base/error.h"
 
-#include <glib.h>
-
 #include <algorithm>
 #include <tuple>
 
 namespace tapline::xml {
 namespace {
-
-// The scanner looks for bytes of ASCII.
-void check_encoding(const std::string& text, const Document& document) {
-    const std::string name = to_string(document.root()->doc->encoding);
-    const bool is_utf8 = name.empty() || g_ascii_strcasecmp(name.c_str(), "UTF-8") == 0 ||
-                         g_ascii_strcasecmp(name.c_str(), "US-ASCII") == 0;
-    if (!is_utf8 || g_utf8_validate_len(text.data(), text.size(), nullptr) == 0) {
-        document.refuse(document.root(), "only text in UTF-8 can be changed",
-                        "convert it, for example with iconv(1)");
-    }
-}
 
 // Parents before their children, as in the text.
 void list_elements(const xmlNode* element, std::vector<const xmlNode*>& found) {
@@ -33,7 +20,6 @@ void list_elements(const xmlNode* element, std::vector<const xmlNode*>& found) {
 
 Editor::Editor(std::string text, const std::string& source)
     : text_(std::move(text)), document_(Document::parse(text_, source)) {
-    check_encoding(text_, document_);
     elements_ = scan_elements(text_);
     std::vector<const xmlNode*> nodes;
     list_elements(document_.root(), nodes);

@@ -13,7 +13,7 @@ namespace tapline::xml {
 
 class Editor {
 public:
-    // Throws Error for what Document refuses, and for a text that is not UTF-8.
+    // Throws Error for what Document refuses.
     Editor(std::string text, const std::string& source);
     Editor(const Editor&) = delete;
     Editor& operator=(const Editor&) = delete;

@@ -195,8 +195,13 @@ std::vector<std::string_view> setting_names() {
 
 std::vector<InterfaceMetadata> read_metadata(const Document& document) {
     std::vector<InterfaceMetadata> found;
-    const xmlNode* all =
-        child(child(document.root(), "metadata"), "interfaces", metadata_namespace);
+    const auto elements =
+        children(child(document.root(), "metadata"), "interfaces", metadata_namespace);
+    if (elements.size() > 1) {
+        document.refuse(elements[1], "there is such an element before it, and libvirt keeps one",
+                        "put all into one");
+    }
+    const xmlNode* all = elements.empty() ? nullptr : elements.front();
     for (const xmlNode* element : children(all)) {
         if (is_element(element, "added", metadata_namespace)) {
             continue;

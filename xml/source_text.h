@@ -31,8 +31,8 @@ struct ElementText {
     size_t name_end() const { return begin + 1 + name.size(); }
 };
 
-// In the order they begin. Of a text that an XML parser has accepted, in an encoding that is ASCII
-// where it looks like it, without a document type. Throws Error where it cannot follow.
+// In the order they begin. Of a text in UTF-8 that an XML parser has accepted, without a document
+// type. Throws Error where it cannot follow.
 std::vector<ElementText> scan_elements(std::string_view text);
 
 } // namespace tapline::xml

@@ -385,18 +385,6 @@ TEST(ConversionRefuses, TextWhosePlaceCouldNotBeFoundAgain) {
         HasSubstr("line 6: there is text before it that means nothing"));
 }
 
-TEST(ConversionRefuses, OtherEncodings) {
-    EXPECT_THAT(refusal_of("<?xml version='1.0' encoding='ISO-8859-1'?>" +
-                               domain_with(direct_with("<!-- \xe4 -->")),
-                           pump),
-                HasSubstr("only text in UTF-8 can be changed"));
-    std::string utf16 = "\xff\xfe";
-    for (const char c : domain_with(direct_with(""))) {
-        utf16 += {c, '\0'};
-    }
-    EXPECT_THAT(refusal_of(utf16, pump), HasSubstr("only text in UTF-8 can be changed"));
-}
-
 TEST(ConversionRefuses, MetadataThatTellsOfWhatNeverWas) {
     const auto with = [](const std::string& metadata) {
         return domain_with("<interface type='vhostuser'><mac address='52:54:00:12:34:56'/>"

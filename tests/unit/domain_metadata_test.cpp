@@ -170,6 +170,14 @@ TEST(DomainMetadataRefuses, AddressesThatDoNotNameOneInterface) {
                 HasSubstr("line 3: read MAC address 'x'"));
 }
 
+TEST(DomainMetadataRefuses, ASecondElement) {
+    EXPECT_THAT(refusal_of(handoff, entry("parent='eth0'") +
+                                        "</tapline:interfaces>\n<t:interfaces "
+                                        "xmlns:t='urn:tapline:domain:1'/><tapline:interfaces "
+                                        "xmlns:tapline='urn:tapline:domain:1'>"),
+                HasSubstr("line 5: there is such an element before it, and libvirt keeps one"));
+}
+
 TEST(DomainMetadataRefuses, WhatATerminalObeys) {
     EXPECT_THAT(refusal_of(handoff, entry("parent='&#x9b;31m'")),
                 HasSubstr("line 3: it holds a control character"));

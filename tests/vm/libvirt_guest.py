@@ -51,9 +51,9 @@ DOMAIN = """
 SPARE_PORTS = "<controller type='pci' model='pcie-root-port'/>" * 4
 
 
-def domain_xml(lab: Lab, name, cards, memory_backing=SHARED_MEMORY):
+def domain_xml(lab: Lab, name, cards, memory_backing=SHARED_MEMORY, machine=MACHINE):
     """Of a domain that boots what the other guests do."""
-    kernel = initramfs.Kernel(MACHINE.kernel_root)
+    kernel = initramfs.Kernel(machine.kernel_root)
     archive = lab.path("initramfs")
     if not os.path.exists(archive):
         initramfs.build(kernel, archive, MODULES, PROGRAMS)
@@ -61,7 +61,7 @@ def domain_xml(lab: Lab, name, cards, memory_backing=SHARED_MEMORY):
     return DOMAIN.format(
         name=name, uuid=domain_uuid(name), metadata=metadata_of(cards), memory_mib=MEMORY_MIB,
         memory_backing=memory_backing, kernel=lab.path("kernel"), initrd=archive,
-        emulator=MACHINE.qemu, spare_ports=SPARE_PORTS,
+        emulator=machine.qemu, spare_ports=SPARE_PORTS,
         interfaces="".join(card.interface() for card in cards),
         console=lab.path(f"{name}-console.log"), shell=SHELL.format(name=name))
 

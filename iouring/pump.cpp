@@ -57,8 +57,8 @@ std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
     if (!control.started) {
         return std::nullopt;
     }
-    if (session.iotlb() && !session.locate(control)) {
-        return std::nullopt; // The front end's answer starts it.
+    if (!session.locate(control)) {
+        return std::nullopt; // What the front end tells starts it.
     }
     try {
         auto queue = vhost::Virtqueue::make(control, session.memory(), session.features(),
@@ -148,10 +148,18 @@ void Pump::pause(vhost::Session& session, vhost::Session::PairRange pairs) {
 void Pump::resume(vhost::Session& session) {
     std::exception_ptr refused;
     for (uint16_t number = 0; number < pairs_.size(); ++number) {
-        if (!pairs_[number].worker->running()) {
+        QueuePair& worker = *pairs_[number].worker;
+        if (!worker.running()) {
             start(session, number, refused);
-        } else {
-            pairs_[number].worker->translations().publish(session.iotlb());
+            continue;
+        }
+        worker.translations().publish(session.iotlb());
+        // A ring that waits beside one that runs: its requests may have been forgotten.
+        for (const Direction direction : {Direction::wire_to_guest, Direction::guest_to_wire}) {
+            const auto& ring = session.rings()[size_t{2} * number + static_cast<size_t>(direction)];
+            if (ring.started && !worker.serves(direction)) {
+                (void)session.locate(ring);
+            }
         }
     }
     if (refused) {

@@ -47,6 +47,15 @@ QueuePair::QueuePair(int tap_fd, int attention, std::unique_ptr<ExpressLane> exp
 
 void QueuePair::start(Plan plan) {
     plan_ = std::move(plan);
+    try {
+        start_worker();
+    } catch (...) {
+        let_go();
+        throw;
+    }
+}
+
+void QueuePair::start_worker() {
     translations_.publish(plan_.iotlb);
     ring_ = Ring::create(tap_fd_, held_.memory());
     const BlockedSignals blocked;
@@ -69,9 +78,15 @@ std::array<std::optional<QueuePair::Lane>, direction_count> QueuePair::stop() {
     worker_.join();
     eventfd_t drained = 0;
     eventfd_read(stop_event_.get(), &drained);
+    auto lanes = std::exchange(plan_.lanes, {});
+    let_go();
+    return lanes;
+}
+
+void QueuePair::let_go() noexcept {
     ring_.reset();
-    plan_.iotlb.reset();
-    return std::exchange(plan_.lanes, {});
+    translations_.clear();
+    plan_ = {};
 }
 
 } // namespace tapline

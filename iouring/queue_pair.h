@@ -49,6 +49,9 @@ public:
     bool running() const { return worker_.joinable(); }
     // The lanes as the worker left them. Without effect on a pair that does not run.
     std::array<std::optional<Lane>, direction_count> stop();
+    bool serves(Direction direction) const {
+        return plan_.lanes[static_cast<size_t>(direction)].has_value();
+    }
     // Behind an IOMMU: where the worker finds the guest's memory, and what it misses.
     vhost::TranslationPort& translations() { return translations_; }
     // Frames that wait for the guest are dropped: the guest is gone.
@@ -59,6 +62,10 @@ public:
     }
 
 private:
+    void start_worker();
+    // Of the guest nothing is kept: its memory goes when nobody holds it any more.
+    void let_go() noexcept;
+
     const int tap_fd_;
     const int attention_;
     const std::unique_ptr<ExpressLane> express_; // Null: off.

@@ -92,6 +92,7 @@ void Server::begin(UniqueFd connected) {
     on_message_ = loop_.on_readable(connection_->fd(), [this] { on_messages(); });
     told_running_ = 0;
     told_silent_ = false;
+    told_late_ = false;
     lines_told_ = 0;
     ++sessions_;
     status_.tell("connected", nlohmann::ordered_json::object());
@@ -173,10 +174,34 @@ void Server::handle(vhost::Message message) {
 
 // Of a front end that could not answer, or not be asked, at the time.
 void Server::ask_again_if_unanswered() {
+    tell_if_channel_closed();
     if (!session_->requests().waits()) {
         on_unanswered_.reset();
     } else if (!on_unanswered_) {
-        on_unanswered_ = loop_.every(ask_again_after, [this] { session_->requests().ask_again(); });
+        on_unanswered_ = loop_.every(ask_again_after, [this] { ask_again(); });
+    }
+}
+
+// QEMU 7.2 does not tell its back ends of a flush of the whole IOMMU, and answers nothing for an
+// address that the guest has taken back by then.
+void Server::ask_again() {
+    const auto late = session_->requests().ask_again();
+    late_translations_ += late.size();
+    if (!late.empty() && !std::exchange(told_late_, true)) {
+        const std::string address = fmt::format("{:#x}", late.front().address);
+        status_.tell("translation_is_late", {{"address", address}});
+        log(level(LogLevel::warning),
+            "the front end does not tell where I/O virtual address {} lies, so the guest waits: "
+            "with QEMU 7.2 boot it with iommu.strict=1 or iommu=pt",
+            address);
+    }
+    tell_if_channel_closed();
+}
+
+void Server::tell_if_channel_closed() {
+    if (session_->requests().take_closed()) {
+        log(level(LogLevel::warning), "the front end has closed the channel by which it is asked "
+                                      "for translations: the guest may wait for ever");
     }
 }
 
@@ -227,6 +252,7 @@ nlohmann::ordered_json Server::counters() const {
         }
     }
     all["sessions"] = sessions_;
+    all["late_translations"] = late_translations_;
     all["protocol_errors"] = errors;
     return all;
 }

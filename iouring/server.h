@@ -50,6 +50,8 @@ private:
     void tell_running();
     void tell_faults();
     void ask_again_if_unanswered();
+    void ask_again();
+    void tell_if_channel_closed();
     LogLevel level(LogLevel usual); // Of a line that a guest can cause.
 
     MainLoop& loop_;
@@ -66,8 +68,10 @@ private:
     std::optional<vhost::Session> session_;
     unsigned told_running_ = 0;
     bool told_silent_ = false; // That announcements fail.
+    bool told_late_ = false;   // That translations do not come.
     unsigned lines_told_ = 0;  // In this session, of what a guest can cause.
     uint64_t sessions_ = 0;
+    uint64_t late_translations_ = 0;
     std::array<uint64_t, vhost::protocol_fault_count> protocol_errors_{};
 
     MainLoop::Source on_front_end_;

@@ -11,6 +11,11 @@
 #include <utility>
 
 namespace tapline::vhost {
+namespace {
+
+constexpr unsigned rounds_max = 60; // Between two times that the same is asked for.
+
+} // namespace
 
 void BackendChannel::connect(UniqueFd socket) {
     int kind = 0;
@@ -22,10 +27,19 @@ void BackendChannel::connect(UniqueFd socket) {
     socket_ = std::move(socket);
 }
 
+void BackendChannel::open() {
+    if (!std::exchange(open_, true)) {
+        forget_all();
+    }
+}
+
 void BackendChannel::ask(const IotlbMiss& miss) {
-    if (std::ranges::find(unanswered_, miss, &Request::miss) == unanswered_.end() &&
-        unanswered_.size() < misses_max) {
-        unanswered_.push_back({.miss = miss, .is_old = false});
+    const auto is_same = [&](const Request& request) {
+        return request.miss.page_address() == miss.page_address() &&
+               request.miss.access == miss.access;
+    };
+    if (std::ranges::none_of(unanswered_, is_same) && unanswered_.size() < misses_max) {
+        unanswered_.push_back({.miss = miss});
         send(miss);
     }
 }
@@ -36,23 +50,29 @@ void BackendChannel::answered(const Iotlb& table) {
     });
 }
 
-void BackendChannel::ask_again() {
+std::vector<IotlbMiss> BackendChannel::ask_again() {
+    std::vector<IotlbMiss> late;
     for (Request& request : unanswered_) {
-        if (std::exchange(request.is_old, true)) {
+        if (++request.rounds == request.next_round) {
+            request.next_round += std::min(request.rounds, rounds_max);
             send(request.miss);
         }
+        if (request.rounds == rounds_until_late) {
+            late.push_back(request.miss);
+        }
     }
+    return late;
 }
 
 void BackendChannel::send(const IotlbMiss& miss) {
-    if (!socket_) {
+    if (!socket_ || !open_) {
         return;
     }
     const Header header{.request = static_cast<uint32_t>(BackendRequest::iotlb_msg),
                         .flags = version,
                         .size = sizeof(IotlbMessage)};
     IotlbMessage message{};
-    message.address = miss.address;
+    message.address = miss.page_address();
     message.access = miss.access;
     message.kind = IotlbKind::miss;
     std::array<std::byte, sizeof header + sizeof message> bytes{};
@@ -63,6 +83,7 @@ void BackendChannel::send(const IotlbMiss& miss) {
     const bool full = sent < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM);
     if (!full && sent != static_cast<ssize_t>(bytes.size())) {
         socket_.reset(); // Closed, or cut off within a request: nobody could follow.
+        closed_ = true;
     }
 }
 

@@ -1,4 +1,5 @@
-// One chain while its descriptors are followed, whatever the ring's layout.
+// How chains become buffers, whatever the ring's layout: the plain ones at once, others while their
+// descriptors are followed.
 #pragma once
 
 #include "vhost/virtqueue.h"

@@ -7,13 +7,15 @@ namespace tapline::vhost {
 namespace {
 
 constexpr size_t descriptor_bytes = 16;
-// More entries than a chain may have parts.
-constexpr size_t pieces_bytes_max = (1024 + 1) * descriptor_bytes;
+constexpr size_t table_bytes_max = chain_parts_max * descriptor_bytes;
 
 } // namespace
 
 DeviceAddresses::DeviceAddresses(std::shared_ptr<const GuestMemory> memory, const Iotlb* iotlb)
-    : memory_(std::move(memory)), iotlb_(iotlb), pieces_(iotlb != nullptr ? pieces_bytes_max : 0) {}
+    : memory_(std::move(memory)),
+      iotlb_(iotlb),
+      table_parts_(iotlb != nullptr ? chain_parts_max : 0),
+      table_(iotlb != nullptr ? table_bytes_max : 0) {}
 
 void DeviceAddresses::use(const Iotlb& iotlb, TranslationPort& misses) noexcept {
     iotlb_ = &iotlb;
@@ -40,7 +42,7 @@ DeviceAddresses::Found DeviceAddresses::translate(uint64_t address, uint32_t len
         const auto part = static_cast<uint32_t>(std::min<uint64_t>(length, here));
         if (window.size == 0) {
             found = Found::not_yet;
-            if (misses_ == nullptr || !misses_->report(IotlbMiss::at(address, access))) {
+            if (misses_ == nullptr || !misses_->report({.address = address, .access = access})) {
                 return found;
             }
         } else if (!list.append(window.host + (address - window.address), part)) {
@@ -55,27 +57,25 @@ DeviceAddresses::Found DeviceAddresses::translate(uint64_t address, uint32_t len
 DeviceAddresses::Table DeviceAddresses::table(uint64_t address, uint32_t length) noexcept {
     if (iotlb_ == nullptr) {
         const std::byte* bytes = memory_->at_guest_address(address, length);
-        return {bytes != nullptr ? Found::all : Found::not_all, bytes, length};
+        return {bytes != nullptr ? Found::all : Found::not_all, bytes};
     }
     if (const std::byte* bytes = iotlb_->at(address, length, Access::read)) {
-        return {Found::all, bytes, length};
+        return {Found::all, bytes};
     }
-    const uint64_t size = std::min<uint64_t>(length, pieces_.size());
-    for (uint64_t done = 0; done < size;) {
-        const uint64_t at = address + done;
-        const GuestMemory::Window window = iotlb_->find(at, Access::read);
-        if (window.size == 0) {
-            if (misses_ != nullptr) {
-                misses_->report(IotlbMiss::at(at, Access::read));
-            }
-            return {Found::not_yet, nullptr, 0};
-        }
-        const uint64_t offset = at - window.address;
-        const uint64_t part = std::min(size - done, window.size - offset);
-        std::memcpy(pieces_.data() + done, window.host + offset, part);
-        done += part;
+    if (length > table_.size()) {
+        return {Found::too_much, nullptr};
     }
-    return {Found::all, pieces_.data(), size};
+    table_parts_.clear();
+    if (const Found found = translate(address, length, Access::read, table_parts_);
+        found != Found::all) {
+        return {found, nullptr};
+    }
+    std::byte* end = table_.data();
+    for (const iovec& part : table_parts_.from(0)) {
+        std::memcpy(end, part.iov_base, part.iov_len);
+        end += part.iov_len;
+    }
+    return {Found::all, table_.data()};
 }
 
 } // namespace tapline::vhost

@@ -25,17 +25,16 @@ public:
 
     enum class Found : uint8_t {
         all,
-        not_all, // A byte is no guest memory, or the list is full.
-        not_yet, // The front end has to tell where it lies.
+        not_all,  // A byte is no guest memory, or the list is full.
+        not_yet,  // The front end has to tell where it lies.
+        too_much, // A table in pieces that is longer than any chain.
     };
     // Adds [address, address + length) to list.
     Found append(uint64_t address, uint32_t length, Access access, IovecList& list) noexcept;
-    // A table for the device to read; at most table_bytes_max of one that lies in pieces, which are
-    // put together. Null with not_all and not_yet.
+    // A table for the device to read. One that lies in pieces is put together.
     struct Table {
         Found found;
-        const std::byte* bytes;
-        uint64_t size;
+        const std::byte* bytes; // Null unless all of it was found.
     };
     Table table(uint64_t address, uint32_t length) noexcept;
 
@@ -50,7 +49,8 @@ private:
     const Iotlb* iotlb_;
     TranslationPort* misses_ = nullptr;
     GuestMemory::Window last_;
-    std::vector<std::byte> pieces_; // Of a table.
+    IovecList table_parts_; // Of a table in pieces, which are put together in the next.
+    std::vector<std::byte> table_;
 };
 
 } // namespace tapline::vhost

@@ -29,7 +29,7 @@ public:
     std::shared_ptr<const GuestMemory> without(const MemoryRegion& region) const;
     bool holds(const MemoryRegion& region) const noexcept; // With these addresses and this size.
 
-    // Guest physical addresses that follow each other here too.
+    // Addresses of the device, guest physical or I/O virtual, that follow each other here too.
     struct Window {
         uint64_t address = 0;
         uint64_t size = 0;

@@ -7,14 +7,6 @@
 #include <algorithm>
 
 namespace tapline::vhost {
-namespace {
-
-bool allows(Access granted, Access wanted) {
-    return (static_cast<unsigned>(wanted) & ~static_cast<unsigned>(granted)) == 0;
-}
-
-} // namespace
-
 IovaRange IovaRange::of(uint64_t address, uint64_t size) {
     const uint64_t last = address + size - 1;
     if (last < address) {

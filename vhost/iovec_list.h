@@ -9,6 +9,9 @@
 
 namespace tapline::vhost {
 
+// Parts one chain may have: what one readv or writev takes (UIO_MAXIOV).
+constexpr size_t chain_parts_max = 1024;
+
 class IovecList {
 public:
     explicit IovecList(size_t capacity)

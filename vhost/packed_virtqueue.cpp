@@ -53,7 +53,7 @@ uint16_t PackedVirtqueue::Position::pack() const {
 PackedVirtqueue::PackedVirtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory,
                                  uint64_t features, const Iotlb* iotlb)
     : Virtqueue(vring, std::move(memory), features, iotlb),
-      place_(locate(addresses_.memory(), iotlb, ring_parts(vring, features))),
+      place_(find_ring(addresses_.memory(), iotlb, ring_parts(vring, features))),
       next_(Position::unpack(static_cast<uint16_t>(vring.base.value_or(first_lap)))),
       cursor_(next_),
       published_(next_) {
@@ -66,11 +66,8 @@ PackedVirtqueue::PackedVirtqueue(const Vring& vring, std::shared_ptr<const Guest
     driver_event_ = reinterpret_cast<const EventSuppression*>(driver_event);
     device_event_ = reinterpret_cast<EventSuppression*>(device_event);
     // Front ends tell where to log a used ring, of which a packed queue has none.
-    const RingParts parts = ring_parts(vring, features);
     for (const size_t written : {0, 2}) {
-        std::ranges::copy(
-            guest_ranges(addresses_.memory(), iotlb, parts[written], place_.parts[written]),
-            std::back_inserter(written_parts_));
+        std::ranges::copy(place_.guest_ranges[written], std::back_inserter(written_parts_));
     }
 }
 
@@ -245,11 +242,14 @@ RingFault PackedVirtqueue::follow_indirect(ChainWalk& walk, const Descriptor& de
     if (table.found == DeviceAddresses::Found::not_yet) {
         return RingFault::none;
     }
+    if (table.found == DeviceAddresses::Found::too_much) {
+        return RingFault::chain_too_long;
+    }
     if (table.bytes == nullptr || bytes == 0 || bytes % sizeof(Descriptor) != 0) {
         return RingFault::indirect_table;
     }
     const auto* entries = reinterpret_cast<const Descriptor*>(table.bytes);
-    const size_t count = table.size / sizeof(Descriptor);
+    const size_t count = bytes / sizeof(Descriptor);
     if (count > indirect_entries_max) {
         return RingFault::chain_too_long;
     }

@@ -135,6 +135,10 @@ enum class Access : uint8_t {
     both = 3,
 };
 
+constexpr bool allows(Access granted, Access wanted) {
+    return (static_cast<unsigned>(wanted) & ~static_cast<unsigned>(granted)) == 0;
+}
+
 enum class IotlbKind : uint8_t {
     miss = 1, // From the back end; the others come from the front end.
     update = 2,

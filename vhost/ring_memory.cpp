@@ -10,13 +10,13 @@
 namespace tapline::vhost {
 namespace {
 
-[[noreturn]] void refuse(const RingPart& part, const char* why) {
+[[noreturn]] void refuse(const RingPart& part, const std::string& why) {
     throw ProtocolError(ProtocolFault::ring_address,
                         fmt::format("{} at {:#x} {}", part.name, part.address, why));
 }
 
-std::byte* locate(const GuestMemory& memory, const Iotlb* iotlb, const RingPart& part,
-                  std::unique_ptr<const RingView>& view) {
+std::byte* find_part(const GuestMemory& memory, const Iotlb* iotlb, const RingPart& part,
+                     std::unique_ptr<const RingView>& view) {
     std::byte* found = nullptr;
     if (iotlb == nullptr) {
         found = memory.at_user_address(part.address, part.bytes);
@@ -36,12 +36,37 @@ std::byte* locate(const GuestMemory& memory, const Iotlb* iotlb, const RingPart&
     return found;
 }
 
-void check_apart(const std::byte* a, uint64_t a_bytes, const std::byte* b, uint64_t b_bytes,
-                 uint64_t address) {
-    if (a < b + b_bytes && b < a + a_bytes) {
-        throw ProtocolError(ProtocolFault::ring_address,
-                            fmt::format("parts of the ring overlap at {:#x}", address));
+using GuestRanges = std::vector<GuestMemory::GuestRange>;
+
+// host: where it lies without an IOMMU.
+GuestRanges guest_ranges(const GuestMemory& memory, const Iotlb* iotlb, const RingPart& part,
+                         std::byte* host) {
+    GuestRanges ranges;
+    for (uint64_t done = 0; done < part.bytes;) {
+        const uint64_t at = part.address + done;
+        const auto piece = iotlb != nullptr ? iotlb->find(at, part.access) : GuestMemory::Window{};
+        auto range =
+            memory.range_at(iotlb != nullptr ? iotlb->at(at, 1, part.access) : host + done);
+        range.bytes = std::min(range.bytes, part.bytes - done);
+        if (iotlb != nullptr) {
+            range.bytes = std::min(range.bytes, piece.size - (at - piece.address));
+        }
+        if (range.bytes == 0) {
+            break;
+        }
+        ranges.push_back(range);
+        done += range.bytes;
     }
+    return ranges;
+}
+
+// By guest physical addresses: behind an IOMMU the same page may be mapped at several places.
+bool lie_apart(const GuestRanges& part, const GuestRanges& other) {
+    return std::ranges::none_of(part, [&](const auto& a) {
+        return std::ranges::any_of(other, [&](const auto& b) {
+            return a.address < b.address + b.bytes && b.address < a.address + a.bytes;
+        });
+    });
 }
 
 } // namespace
@@ -68,7 +93,7 @@ std::vector<IotlbMiss> untranslated(const RingParts& parts, const Iotlb& iotlb) 
         for (uint64_t offset = 0; offset < part.bytes;) {
             const uint64_t at = part.address + offset;
             if (iotlb.find(at, part.access).size == 0) {
-                missing.push_back(IotlbMiss::at(at, part.access));
+                missing.push_back({.address = at, .access = part.access});
             }
             offset += IotlbMiss::page - at % IotlbMiss::page;
         }
@@ -82,38 +107,45 @@ bool overlaps(const RingParts& parts, const IovaRange& range) {
     });
 }
 
-RingPlace locate(const GuestMemory& memory, const Iotlb* iotlb, const RingParts& parts) {
-    RingPlace place{};
-    for (size_t i = 0; i < parts.size(); ++i) {
-        place.parts[i] = locate(memory, iotlb, parts[i], place.views[i]);
-    }
-    for (size_t i = 0; i < parts.size(); ++i) {
-        const size_t next = (i + 1) % parts.size();
-        check_apart(place.parts[i], parts[i].bytes, place.parts[next], parts[next].bytes,
-                    std::max(parts[i].address, parts[next].address));
-    }
-    return place;
+bool knows(const Iotlb& iotlb, const RingParts& parts, const IotlbMessage& update,
+           const std::byte* host) {
+    return std::ranges::all_of(parts, [&](const RingPart& part) {
+        const uint64_t end =
+            std::min(part.address + part.bytes - 1, update.address + update.size - 1);
+        for (uint64_t at = std::max(part.address, update.address); at <= end;) {
+            const auto window = iotlb.find(at, part.access);
+            if (!allows(update.access, part.access) || window.size == 0 ||
+                window.at(at) != host + (at - update.address)) {
+                return false;
+            }
+            const uint64_t left = window.size - (at - window.address);
+            if (left > end - at) {
+                break;
+            }
+            at += left;
+        }
+        return true;
+    });
 }
 
-std::vector<GuestMemory::GuestRange> guest_ranges(const GuestMemory& memory, const Iotlb* iotlb,
-                                                  const RingPart& part, std::byte* host) {
-    std::vector<GuestMemory::GuestRange> ranges;
-    for (uint64_t done = 0; done < part.bytes;) {
-        const uint64_t at = part.address + done;
-        const auto piece = iotlb != nullptr ? iotlb->find(at, part.access) : GuestMemory::Window{};
-        auto range =
-            memory.range_at(iotlb != nullptr ? iotlb->at(at, 1, part.access) : host + done);
-        range.bytes = std::min(range.bytes, part.bytes - done);
-        if (iotlb != nullptr) {
-            range.bytes = std::min(range.bytes, piece.size - (at - piece.address));
+bool lies_in(const RingParts& parts, const GuestMemory& memory) {
+    return std::ranges::all_of(parts, [&](const RingPart& part) {
+        return memory.at_user_address(part.address, part.bytes) != nullptr;
+    });
+}
+
+RingPlace find_ring(const GuestMemory& memory, const Iotlb* iotlb, const RingParts& parts) {
+    RingPlace place{};
+    for (size_t i = 0; i < parts.size(); ++i) {
+        place.parts[i] = find_part(memory, iotlb, parts[i], place.views[i]);
+        place.guest_ranges[i] = guest_ranges(memory, iotlb, parts[i], place.parts[i]);
+        for (size_t before = 0; before < i; ++before) {
+            if (!lie_apart(place.guest_ranges[before], place.guest_ranges[i])) {
+                refuse(parts[i], fmt::format("overlaps {}", parts[before].name));
+            }
         }
-        if (range.bytes == 0) {
-            break;
-        }
-        ranges.push_back(range);
-        done += range.bytes;
     }
-    return ranges;
+    return place;
 }
 
 } // namespace tapline::vhost

@@ -49,19 +49,21 @@ RingParts ring_parts(const Vring& vring, uint64_t features);
 // The pages of a ring that the table does not tell of yet.
 std::vector<IotlbMiss> untranslated(const RingParts& parts, const Iotlb& iotlb);
 bool overlaps(const RingParts& parts, const IovaRange& range);
+// Whether an update, of what is at host, tells of a ring nothing but what the table has already.
+bool knows(const Iotlb& iotlb, const RingParts& parts, const IotlbMessage& update,
+           const std::byte* host);
+// Whether all of its addresses are the front end's own.
+bool lies_in(const RingParts& parts, const GuestMemory& memory);
 
 struct RingPlace {
     std::array<std::byte*, 3> parts;
     std::array<std::unique_ptr<const RingView>, 3> views; // Of parts that lie in pieces.
+    std::array<std::vector<GuestMemory::GuestRange>, 3> guest_ranges;
 };
 
 // Where the three parts lie; iotlb is null where there is no IOMMU. Throws ProtocolError unless
 // they are aligned and lie apart in guest memory: else what the device writes could make new chains
 // available, for ever.
-RingPlace locate(const GuestMemory& memory, const Iotlb* iotlb, const RingParts& parts);
-
-// Guest physical, what a log of this part is to mark; host: where it lies without an IOMMU.
-std::vector<GuestMemory::GuestRange> guest_ranges(const GuestMemory& memory, const Iotlb* iotlb,
-                                                  const RingPart& part, std::byte* host);
+RingPlace find_ring(const GuestMemory& memory, const Iotlb* iotlb, const RingParts& parts);
 
 } // namespace tapline::vhost

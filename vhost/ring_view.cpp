@@ -20,6 +20,14 @@ constexpr uint64_t page = IotlbMiss::page;
                         fmt::format("the ring's page at {:#x} {}", address, why));
 }
 
+std::string why_not(int code) {
+    return std::generic_category().message(code) +
+           (code == EINVAL ? ". On huge pages the ring has to be in one piece: give the card fewer "
+                             "entries (rx_queue_size, tx_queue_size), the guest's memory small "
+                             "pages, or the guest iommu=pt"
+                           : "");
+}
+
 } // namespace
 
 RingView::RingView(std::byte* pages, size_t pages_bytes, size_t lead)
@@ -51,8 +59,7 @@ std::unique_ptr<const RingView> RingView::map(const Iotlb& iotlb, uint64_t addre
         // Of a shared mapping 0 bytes are moved by making another mapping of the same pages.
         if (mremap(from, 0, page, MREMAP_MAYMOVE | MREMAP_FIXED, view->pages_ + offset) ==
             MAP_FAILED) {
-            refuse(begin + offset,
-                   "cannot be mapped beside the others: " + std::generic_category().message(errno));
+            refuse(begin + offset, "cannot be mapped beside the others: " + why_not(errno));
         }
     }
     return view;

@@ -208,7 +208,7 @@ Session::Reply Session::set_features(Message& message) {
     const auto wanted = read<uint64_t>(message);
     check_offered(wanted, offer_.features);
     features_ = wanted;
-    forget_translations();
+    renew_translations();
     return std::nullopt;
 }
 
@@ -220,7 +220,7 @@ Session::Reply Session::set_protocol_features(Message& message) {
     const auto wanted = read<uint64_t>(message);
     check_offered(wanted, offered_protocol_features);
     protocol_features_ = wanted;
-    forget_translations();
+    renew_translations();
     return std::nullopt;
 }
 
@@ -276,10 +276,7 @@ Session::Reply Session::get_vring_base(Message& message) {
     Vring& target = ring(index);
     target.started = false;
     target.kick.reset();
-    if (iotlb_) { // A front end that stops its device says no more of what becomes invalid.
-        iotlb_ = iotlb_->without({.first = 0, .last = UINT64_MAX});
-        requests_.forget_all();
-    }
+    forget_translations();
     return reply_of(VringState{.index = index, .num = target.base.value_or(0)});
 }
 
@@ -372,6 +369,7 @@ void Session::stop_all_rings() {
         each.started = false;
         each.enabled = false;
     }
+    forget_translations();
     status_ = 0;
 }
 

@@ -64,9 +64,10 @@ public:
     bool ring_is_enabled(uint16_t ring) const;
     uint64_t features() const { return features_; }
     const std::shared_ptr<const GuestMemory>& memory() const { return memory_; }
-    // Where I/O virtual addresses lie; null where rings hold guest physical ones.
+    // Where I/O virtual addresses lie; null where rings hold guest physical ones, or nothing has
+    // been told yet.
     const std::shared_ptr<const Iotlb>& iotlb() const { return iotlb_; }
-    // Whether the front end has told where all of a ring lies; what it has not is asked for.
+    // Whether it is known where all of a ring lies; what is not is asked for.
     bool locate(const Vring& ring);
     // Asks for what a worker has missed, unless it was told meanwhile.
     void ask(const IotlbMiss& miss);
@@ -112,6 +113,8 @@ private:
     Reply rem_mem_reg(Message& message);
 
     PairRange pairs_on(const IotlbMessage& message) const;
+    bool may_translate() const;
+    void renew_translations();
     void forget_translations();
     void check_inflight(const Inflight& inflight) const;
     void stop_all_rings();

@@ -27,7 +27,7 @@ Session::Reply Session::set_mem_table(Message& message) {
                                         message.fds.size(), table.count));
     }
     memory_ = GuestMemory::map(std::span(table.regions).first(table.count), message.fds);
-    forget_translations();
+    renew_translations();
     for (Vring& each : rings_) {
         each.may_wait_for_memory = false;
     }
@@ -48,7 +48,7 @@ Session::Reply Session::add_mem_reg(Message& message) {
     const int fd = message.fds.front().get();
     memory_ =
         memory_ ? memory_->with(region, fd) : GuestMemory::map(std::span(&region, 1), message.fds);
-    forget_translations();
+    renew_translations();
     return std::nullopt;
 }
 
@@ -63,7 +63,7 @@ Session::Reply Session::rem_mem_reg(Message& message) {
         return std::nullopt;
     }
     memory_ = memory_->without(region);
-    forget_translations();
+    renew_translations();
     for (Vring& each : rings_) {
         each.may_wait_for_memory = each.started;
     }

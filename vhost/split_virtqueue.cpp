@@ -29,7 +29,7 @@ SplitVirtqueue::SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMe
                                uint64_t features, const Iotlb* iotlb)
     : Virtqueue(vring, std::move(memory), features, iotlb),
       mask_(static_cast<uint16_t>(vring.size - 1)),
-      place_(locate(addresses_.memory(), iotlb, ring_parts(vring, features))),
+      place_(find_ring(addresses_.memory(), iotlb, ring_parts(vring, features))),
       next_available_(static_cast<uint16_t>(vring.base.value_or(0))),
       cursor_(next_available_),
       seen_available_(next_available_) {
@@ -53,11 +53,11 @@ SplitVirtqueue::SplitVirtqueue(const Vring& vring, std::shared_ptr<const GuestMe
     }
     // The front end says where, as that need not be where the guest has the ring; behind an IOMMU
     // it says so by an I/O virtual address.
-    const RingPart part = ring_parts(vring, features)[2];
     if (iotlb == nullptr) {
-        written_parts_ = {{.address = vring.addresses->log, .bytes = part.bytes}};
+        written_parts_ = {
+            {.address = vring.addresses->log, .bytes = ring_parts(vring, features)[2].bytes}};
     } else {
-        written_parts_ = guest_ranges(addresses_.memory(), iotlb, part, used);
+        written_parts_ = place_.guest_ranges[2];
     }
 }
 
@@ -220,12 +220,15 @@ RingFault SplitVirtqueue::follow_indirect(ChainWalk& walk, const Descriptor& des
     if (table.found == DeviceAddresses::Found::not_yet) {
         return RingFault::none;
     }
+    if (table.found == DeviceAddresses::Found::too_much) {
+        return RingFault::chain_too_long;
+    }
     if (table.bytes == nullptr || bytes == 0 || bytes % sizeof(Descriptor) != 0) {
         return RingFault::indirect_table;
     }
     const auto* entries = reinterpret_cast<const Descriptor*>(table.bytes);
-    const auto count = static_cast<uint32_t>(
-        std::min<size_t>(table.size / sizeof(Descriptor), indirect_entries_max));
+    const auto count =
+        static_cast<uint32_t>(std::min<size_t>(bytes / sizeof(Descriptor), indirect_entries_max));
     return follow(walk, {entries, count, true}, load(entries));
 }
 

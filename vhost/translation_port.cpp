@@ -27,6 +27,12 @@ void TranslationPort::publish(std::shared_ptr<const Iotlb> table) {
     }
 }
 
+void TranslationPort::clear() {
+    publish(nullptr);
+    first_miss_.store(end_miss_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    reported_ = false;
+}
+
 const Iotlb* TranslationPort::acquire() noexcept {
     const Iotlb* table = current_.load();
     while (true) {

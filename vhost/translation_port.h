@@ -18,13 +18,11 @@ namespace tapline::vhost {
 
 // An address that no table tells of yet.
 struct IotlbMiss {
-    uint64_t address; // Of its page.
+    uint64_t address; // Of its first byte: front ends may tell of less than a page.
     Access access;
 
     static constexpr uint64_t page = 4096;
-    static IotlbMiss at(uint64_t address, Access access) {
-        return {.address = address / page * page, .access = access};
-    }
+    uint64_t page_address() const { return address / page * page; } // To ask for.
     bool operator==(const IotlbMiss&) const = default;
 };
 
@@ -37,8 +35,9 @@ public:
     // Main thread. Returns when the worker does not use any table before this one; null: none.
     // Throws Error where the kernel gives no eventfd.
     void publish(std::shared_ptr<const Iotlb> table);
-    const std::shared_ptr<const Iotlb>& published() const { return owned_; }
     std::optional<IotlbMiss> take_miss() noexcept;
+    // Main thread, with no worker there: keeps no table and no miss.
+    void clear();
 
     // Worker. The table holds until release() or the next acquire().
     const Iotlb* acquire() noexcept;

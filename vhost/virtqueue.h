@@ -51,9 +51,6 @@ struct Delivery {
     std::byte* place; // In guest memory.
 };
 
-// Parts one chain may have: what one readv or writev takes (UIO_MAXIOV).
-constexpr size_t chain_parts_max = 1024;
-
 class Virtqueue {
 public:
     // In the layout the features ask for. Throws ProtocolError unless the ring's parts are aligned

@@ -78,6 +78,13 @@ void Guest::start_rings() {
             front_end_.start_ring(lane.index, *lane.ring, lane.ring->base(), options_.events);
         front_end_.enable_ring(lane.index, true);
     }
+    if (iommu_) { // Unasked, as QEMU does: that tells the device that there is an IOMMU.
+        for (const Lane& lane : lanes_) {
+            const uint64_t used = ram_.guest_address(lane.ring->addresses(0).used);
+            front_end_.send(vhost::Request::iotlb_msg,
+                            Iommu::update(ram_, used / Iommu::page * Iommu::page, Iommu::page));
+        }
+    }
     front_end_.ask(vhost::Request::get_features); // An answer: all of the above was handled.
 }
 

@@ -2,9 +2,12 @@
 #include "tests/netns/frames.h"
 #include "tests/netns/pump_lab.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <fstream>
+#include <iterator>
 
 namespace tapline::netns {
 namespace {
@@ -79,10 +82,36 @@ TEST(PumpIommuFaults, GuestWhoseFrontEndCannotBeAskedKeepsNobodyWaiting) {
                   0u);
         lab.station().send(with_header(frame_to_guest(1), Station::header_bytes));
         EXPECT_FALSE(guest.receive(100ms));
+        EXPECT_EQ(lab.pump()
+                      .wait_for("translation_is_late")
+                      .at("address")
+                      .get<std::string>()
+                      .substr(0, 2),
+                  "0x");
     }
-    lab.session_end();
+    EXPECT_GT(lab.session_end().at("late_translations"), 0);
     Guest next = lab.connect();
     ASSERT_NO_FATAL_FAILURE(expect_frames_pass(lab.station(), next));
+    lab.end();
+    const std::string told = lab.pump().errors();
+    EXPECT_NE(told.find("closed the channel"), std::string::npos) << told;
+    EXPECT_NE(told.find("iommu.strict=1"), std::string::npos) << told;
+}
+
+TEST(PumpIommuFaults, KeepsNoMemoryOfAGuestThatIsGone) {
+    PumpLab lab;
+    const auto maps_guest = [&] {
+        std::ifstream maps(fmt::format("/proc/{}/maps", lab.pump().pid()));
+        const std::string all{std::istreambuf_iterator<char>(maps), {}};
+        return all.find("memfd:guest") != std::string::npos;
+    };
+    {
+        Guest guest = lab.connect({.features = translated, .ring_size = 1024});
+        ASSERT_NO_FATAL_FAILURE(expect_frames_pass(lab.station(), guest));
+        EXPECT_TRUE(maps_guest());
+    }
+    lab.session_end();
+    EXPECT_FALSE(maps_guest());
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "iouring/queue_pair.h"
 
+#include "backend/base/error.h"
 #include "tests/fakes/guest.h"
 #include "tests/fakes/wire.h"
 #include "tests/unit/eventually.h"
@@ -13,6 +14,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -360,6 +362,34 @@ TEST(QueuePair, StopOfAPairThatNeverRanReturnsNothing) {
     const auto lanes = pair.stop();
     EXPECT_FALSE(lanes[0]);
     EXPECT_FALSE(lanes[1]);
+}
+
+// Where the plan has an IOMMU, the worker has the guest's memory by its table, too.
+TEST(QueuePair, LetsGoOfTheMemoryOfAGuestThatIsStopped) {
+    const fakes::Wire wire;
+    const UniqueFd attention = fakes::make_eventfd();
+    QueuePair pair(wire.tap_fd(), attention.get());
+    auto table = vhost::Iotlb::make(nullptr);
+    const std::weak_ptr<const vhost::Iotlb> watched = table;
+    pair.start(
+        {.format = {}, .fate = GuestToWire::Fate::send, .lanes = {}, .iotlb = std::move(table)});
+    EXPECT_FALSE(watched.expired());
+    (void)pair.stop();
+    EXPECT_TRUE(watched.expired());
+}
+
+TEST(QueuePair, LetsGoOfTheMemoryOfAGuestThatCannotStart) {
+    const UniqueFd attention = fakes::make_eventfd();
+    const int no_tap = -2; // Refused by io_uring.
+    QueuePair pair(no_tap, attention.get());
+    auto table = vhost::Iotlb::make(nullptr);
+    const std::weak_ptr<const vhost::Iotlb> watched = table;
+    EXPECT_THROW(pair.start({.format = {},
+                             .fate = GuestToWire::Fate::send,
+                             .lanes = {},
+                             .iotlb = std::move(table)}),
+                 Error);
+    EXPECT_TRUE(watched.expired());
 }
 
 } // namespace

@@ -23,7 +23,8 @@ TEST(TranslationPort, GivesTheLastTablePublished) {
 
 TEST(TranslationPort, FreesNoTableThatIsHeld) {
     TranslationPort port;
-    port.publish(Iotlb::make(nullptr));
+    auto last = Iotlb::make(nullptr);
+    port.publish(last);
     std::atomic<bool> done = false;
     std::atomic<uint64_t> turns = 0;
     std::thread worker([&] {
@@ -41,7 +42,8 @@ TEST(TranslationPort, FreesNoTableThatIsHeld) {
         port.release();
     });
     for (uint64_t i = 0; i < 2000; ++i) {
-        port.publish(port.published()->without({.first = i, .last = i}));
+        last = last->without({.first = i, .last = i});
+        port.publish(last);
     }
     while (turns < 100) {
         std::this_thread::yield();
@@ -50,22 +52,36 @@ TEST(TranslationPort, FreesNoTableThatIsHeld) {
     worker.join();
 }
 
+TEST(TranslationPort, KeepsNothingOnceCleared) {
+    TranslationPort port;
+    port.clear();
+    auto table = Iotlb::make(nullptr);
+    const std::weak_ptr<const Iotlb> watched = table;
+    port.publish(std::move(table));
+    EXPECT_TRUE(port.report({.address = 0, .access = Access::read}));
+    port.clear();
+    EXPECT_TRUE(watched.expired());
+    EXPECT_FALSE(port.take_miss());
+    EXPECT_FALSE(port.has_reported());
+    EXPECT_EQ(port.acquire(), nullptr);
+}
+
 TEST(TranslationPort, CarriesMissesUpToABound) {
     TranslationPort port;
     EXPECT_FALSE(port.take_miss());
     EXPECT_FALSE(port.has_reported());
     uint64_t reported = 0;
-    while (port.report(IotlbMiss::at(reported * 4096 + 7, Access::write))) {
+    while (port.report({.address = reported * 4096 + 7, .access = Access::write})) {
         ++reported;
     }
     EXPECT_GE(reported, 64u);
     EXPECT_TRUE(port.has_reported());
     EXPECT_FALSE(port.has_reported());
     for (uint64_t i = 0; i < reported; ++i) {
-        ASSERT_EQ(port.take_miss(), (IotlbMiss{.address = i * 4096, .access = Access::write}));
+        ASSERT_EQ(port.take_miss(), (IotlbMiss{.address = i * 4096 + 7, .access = Access::write}));
     }
     EXPECT_FALSE(port.take_miss());
-    EXPECT_TRUE(port.report(IotlbMiss::at(0, Access::read)));
+    EXPECT_TRUE(port.report({.address = 0, .access = Access::read}));
 }
 
 } // namespace

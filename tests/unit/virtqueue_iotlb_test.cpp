@@ -14,6 +14,21 @@ using fakes::Iommu;
 constexpr uint64_t page = Iommu::page;
 constexpr uint64_t features = bit(Feature::indirect_desc);
 
+// An indirect chain whose table is anything.
+void add_table(fakes::SplitDriverRing& ring, uint64_t address, uint32_t bytes) {
+    ring.table()[0] = {.address = address,
+                       .length = bytes,
+                       .flags = fakes::SplitDriverRing::indirect_flag,
+                       .next = 0};
+    ring.add_head(0);
+}
+
+void add_table(fakes::PackedDriverRing& ring, uint64_t address, uint32_t bytes) {
+    using Ring = fakes::PackedDriverRing;
+    ring.add_raw(std::array{Ring::Descriptor{
+        .address = address, .length = bytes, .id = 0, .flags = Ring::indirect_flag}});
+}
+
 // The driver's addresses are I/O virtual ones; page n of them is page n ^ 1 of the memory, but for
 // the pages that the driver's ring is in.
 template <typename Driver> class BehindIommu : public testing::Test {
@@ -53,6 +68,10 @@ protected:
         return update;
     }
 
+    std::optional<ProtocolFault> fault_with(const Iotlb& table) {
+        return fault_of([&] { (void)Virtqueue::make(vring_, memory_, all(), &table); });
+    }
+
     bool peek() {
         queue_->rewind();
         parts_.clear();
@@ -90,7 +109,7 @@ TYPED_TEST(BehindIommu, ReportsAllThatAChainLacksAndThenFindsIt) {
     EXPECT_FALSE(this->peek());
     EXPECT_TRUE(this->queue_->awaits_translation());
     EXPECT_EQ(this->queue_->fault(), RingFault::none);
-    EXPECT_EQ(this->misses(), (std::vector{IotlbMiss{this->buffers_, Access::read},
+    EXPECT_EQ(this->misses(), (std::vector{IotlbMiss{this->buffers_ + 100, Access::read},
                                            IotlbMiss{this->buffers_ + page, Access::read},
                                            IotlbMiss{this->buffers_ + 2 * page, Access::write}}));
     EXPECT_FALSE(this->peek());
@@ -122,7 +141,7 @@ TYPED_TEST(BehindIommu, UsesNoMemoryInAWayThatWasNotAllowed) {
     this->driver_.add(std::span(&in, 1));
     ASSERT_TRUE(this->peek());
     ASSERT_FALSE(this->queue_->peek(this->parts_, this->chain_));
-    EXPECT_EQ(this->misses(), (std::vector{IotlbMiss{this->buffers_, Access::write}}));
+    EXPECT_EQ(this->misses(), (std::vector{IotlbMiss{this->buffers_ + 50, Access::write}}));
 }
 
 TYPED_TEST(BehindIommu, ForgetsWhatBecomesInvalid) {
@@ -157,7 +176,8 @@ TYPED_TEST(BehindIommu, ReadsAnIndirectTableInPieces) {
     std::memset(this->ram_.at(split), 0xff, page);
 
     EXPECT_FALSE(this->peek());
-    EXPECT_EQ(this->misses(), (std::vector{IotlbMiss{split - page, Access::read}}));
+    EXPECT_EQ(this->misses(),
+              (std::vector{IotlbMiss{split - 160, Access::read}, IotlbMiss{split, Access::read}}));
     this->learn(this->table_->with(Iommu::update(this->ram_, split - page, page)));
     EXPECT_FALSE(this->peek());
     EXPECT_EQ(this->misses(), (std::vector{IotlbMiss{split, Access::read}}));
@@ -168,6 +188,34 @@ TYPED_TEST(BehindIommu, ReadsAnIndirectTableInPieces) {
     ASSERT_EQ(this->chain_.readable.size(), 20u);
     EXPECT_EQ(this->chain_.readable[19].iov_base,
               this->memory_->at_guest_address(this->buffers_ + 16 * 19, 8));
+}
+
+TYPED_TEST(BehindIommu, RefusesAnIndirectTableInPiecesThatIsLongerThanAnyChain) {
+    constexpr uint64_t bytes = 16 * (chain_parts_max + 1);
+    for (uint64_t at = 0; at < bytes; at += page) { // The wrong way round: in pieces.
+        this->learn(this->table_->with(this->swapped(this->buffers_ + at)));
+    }
+    add_table(this->driver_, this->buffers_, bytes);
+    EXPECT_FALSE(this->peek());
+    EXPECT_EQ(this->queue_->fault(), RingFault::chain_too_long);
+}
+
+// Both are mapped once more, so their places here tell nothing.
+TYPED_TEST(BehindIommu, RefusesPartsThatShareAPageWhichIsMappedTwice) {
+    this->vring_.size = 512;
+    auto table = Iotlb::make(this->memory_);
+    for (uint64_t at = 0; at < 8 * page; at += page) {
+        table = table->with(this->swapped(this->buffers_ + at));
+        IotlbMessage again = this->swapped(this->buffers_ + at);
+        again.address += 64 * page;
+        table = table->with(again);
+    }
+    this->vring_.addresses->descriptors = this->buffers_;
+    this->vring_.addresses->available = this->buffers_ + 4 * page;
+    this->vring_.addresses->used = this->buffers_ + 6 * page;
+    EXPECT_EQ(this->fault_with(*table), accepted);
+    this->vring_.addresses->used = this->buffers_ + 64 * page;
+    EXPECT_EQ(this->fault_with(*table), ProtocolFault::ring_address);
 }
 
 TYPED_TEST(BehindIommu, RunsARingThatLiesInPieces) {

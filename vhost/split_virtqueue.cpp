@@ -126,10 +126,10 @@ size_t SplitVirtqueue::peek_singles(IovecList& parts, std::span<Chain> chains) n
 
 size_t SplitVirtqueue::available(size_t max) noexcept {
     const auto seen = [this] { return static_cast<uint16_t>(seen_available_ - next_available_); };
-    if (halted_ || (seen() < max && !look_for_more())) {
-        return 0;
+    if (!halted_ && seen() < max) {
+        (void)look_for_more();
     }
-    return std::min<size_t>(max, seen());
+    return halted_ ? 0 : std::min<size_t>(max, seen());
 }
 
 size_t SplitVirtqueue::place(std::span<Delivery> deliveries) noexcept {

@@ -45,6 +45,7 @@ struct alignas(64) Chain {     // A cache line.
     size_t readable_bytes;
     size_t writable_bytes;
 };
+static_assert(sizeof(Chain) == 64);
 
 struct Delivery {
     uint32_t bytes;
@@ -72,7 +73,8 @@ public:
     // peek() begins again with the first chain that is not complete.
     virtual void rewind() noexcept = 0;
 
-    // How many chains the driver has made available, or some fewer: no more are counted than max.
+    // How many chains the driver has made available and that are not complete, or some fewer: no
+    // more are counted than max.
     virtual size_t available(size_t max) noexcept = 0;
     // Begins again as rewind() does. Completes the next chains, one a delivery, and says where its
     // bytes shall be before publish(), as long as chains are what most are: one buffer, long

@@ -100,6 +100,15 @@ TYPED_TEST(VirtqueueBatch, LooksAtAsManyAsThereAre) {
     EXPECT_EQ(this->queue_->peek(this->parts_, chains), 0u);
 }
 
+TYPED_TEST(VirtqueueBatch, CountsChainsThatWereOnlyLookedAt) {
+    this->add({this->readable(8)});
+    this->add({this->readable(8)});
+    std::array<Chain, 2> chains{};
+    ASSERT_EQ(this->queue_->peek(this->parts_, chains), 2u);
+    EXPECT_EQ(this->queue_->available(2), 2u);
+    EXPECT_EQ(this->queue_->available(3), 2u);
+}
+
 TYPED_TEST(VirtqueueBatch, StopsWhereAChainMayFindNoRoom) {
     this->add({this->readable(8), this->readable(8)});
     this->add({this->readable(8), this->readable(8)});

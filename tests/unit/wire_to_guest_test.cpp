@@ -391,6 +391,16 @@ TEST_F(NotMergeable, FrameBiggerThanItsBufferIsDroppedAndTheNextArrives) {
     EXPECT_EQ(dropped(Drop::too_big_for_guest), 2u);
 }
 
+TEST_F(NotMergeable, OnlyBufferTakesTheFrameAfterOneThatIsTooBig) {
+    offer_buffers(1);
+    wire_.send(test_frame(1, buffer_bytes + 1));
+    turn();
+    EXPECT_EQ(dropped(Drop::too_big_for_guest), 1u);
+    wire_.send(test_frame(2, buffer_bytes));
+    turn();
+    expect_frame(test_frame(2, buffer_bytes), 1);
+}
+
 class LegacyHeader : public WireToGuestFixture {
 protected:
     LegacyHeader() : WireToGuestFixture({.header_bytes = 10, .mergeable = false}) {}

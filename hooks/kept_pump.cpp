@@ -65,14 +65,21 @@ void wait_until_ready(const PumpFiles& files, const std::string& operation, Read
                       ChildProcess& keeper) {
     std::array<pollfd, 2> ends{{{.fd = ready.fd(), .events = POLLIN, .revents = 0},
                                 {.fd = keeper.fd(), .events = POLLIN, .revents = 0}}};
-    const int count = poll(ends.data(), ends.size(), static_cast<int>(ready_limit.count()));
-    if (ready.take()) {
-        return;
+    const auto deadline = Clock::now() + ready_limit;
+    milliseconds left = ready_limit;
+    bool ended = false;
+    while (left.count() > 0 && !ended) {
+        (void)poll(ends.data(), ends.size(), static_cast<int>(left.count()));
+        if (ready.take()) {
+            return;
+        }
+        ended = ends[1].revents != 0;
+        left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
     }
     keeper.signal(SIGTERM);
     keeper.wait();
-    throw Error({.operation = operation,
-                 .cause = count == 0 ? "it was not ready in time" : last_words(files)});
+    throw Error(
+        {.operation = operation, .cause = ended ? last_words(files) : "it was not ready in time"});
 }
 
 class Keeper {
@@ -154,7 +161,7 @@ void start_kept_pump(const std::string& device) {
     if (!log || ftruncate(lock.get(), 0) < 0) {
         throw Error::from_errno(fmt::format("{}: open {}", operation, files.log));
     }
-    ReadySocket ready = ReadySocket::open();
+    ReadySocket ready = ReadySocket::open(files.ready);
     setenv(ready_socket_variable, ready.address().c_str(), 1);
     ChildProcess keeper = ChildProcess::start(
         {.arguments = {verb_program("hook"), "keep-pump", device, fmt::to_string(lock.get())},

@@ -25,7 +25,8 @@ constexpr size_t options_bytes_max = 65536;
 PumpFiles::PumpFiles(const std::string& device)
     : options(fmt::format("{}/{}.options", folder, device)),
       lock(fmt::format("{}/{}.lock", folder, device)),
-      log(fmt::format("{}/{}.log", folder, device)) {}
+      log(fmt::format("{}/{}.log", folder, device)),
+      ready(fmt::format("{}/{}.ready", folder, device)) {}
 
 void PumpFiles::write_options(const std::vector<std::string>& values) const {
     constexpr std::string_view special = " \t\n\"'\\$";
@@ -64,7 +65,7 @@ bool PumpFiles::exist() const {
 }
 
 void PumpFiles::remove() const noexcept {
-    for (const std::string& path : {lock, log, options}) { // exist() until all are gone.
+    for (const std::string& path : {lock, log, ready, options}) { // exist() until all are gone.
         unlink(path.c_str());
     }
 }

@@ -12,6 +12,7 @@ struct PumpFiles {
     std::string options; // "OPTIONS=..." of the pump, for systemd's EnvironmentFile= as well.
     std::string lock;    // Held by the keeper, which is without systemd, and names it.
     std::string log;     // Of the keeper and the pump.
+    std::string ready;   // A socket, while the pump starts.
 
     // Throws Error where an option cannot stand in a list with blanks between.
     void write_options(const std::vector<std::string>& values) const;

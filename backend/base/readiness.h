@@ -5,6 +5,7 @@
 #include "backend/base/unique_fd.h"
 
 #include <string>
+#include <utility>
 
 namespace tapline {
 
@@ -14,23 +15,26 @@ constexpr auto ready_socket_variable = "NOTIFY_SOCKET";
 void tell_ready() noexcept;
 void tell_alive() noexcept; // For WatchdogSec=.
 
-// The end that is told.
+// The end that is told: by this user's processes, and root's.
 class ReadySocket {
 public:
-    static ReadySocket open(); // Throws Error.
+    // At a path of its own, until it is destroyed. Throws Error.
+    static ReadySocket open(const std::string& path);
+    ReadySocket(ReadySocket&& other) noexcept = default;
+    ReadySocket& operator=(ReadySocket&& other) = delete;
+    ~ReadySocket();
 
     // What the variable holds for the service.
-    const std::string& address() const { return address_; }
+    const std::string& address() const { return path_; }
     int fd() const { return fd_.get(); } // Readable when there is something to take.
     // Whether the service said that it is ready, of what has come by now.
     bool take();
 
 private:
-    ReadySocket(UniqueFd fd, std::string address)
-        : fd_(std::move(fd)), address_(std::move(address)) {}
+    ReadySocket(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
     UniqueFd fd_;
-    std::string address_;
+    std::string path_;
 };
 
 } // namespace tapline

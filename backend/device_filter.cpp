@@ -4,12 +4,14 @@
 #include "backend/base/unique_fd.h"
 
 #include <fmt/format.h>
-#include <linux/if.h>
-#include <linux/if_arp.h>
+#include <glib.h>
+#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <exception>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -24,13 +26,16 @@ namespace {
 constexpr auto groups_path = "/proc/thread-self/net/dev_mcast";
 
 std::string groups_of_all_devices() {
-    const std::ifstream file(groups_path);
-    std::ostringstream text;
-    text << file.rdbuf();
-    if (!file || !text) {
+    std::ifstream file(groups_path);
+    if (!file) {
         throw Error::from_errno(fmt::format("read {}", groups_path));
     }
-    return text.str();
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// The list has any address that was added.
+bool is_group(const std::string& digits) {
+    return (g_ascii_xdigit_value(digits[1]) & 1) != 0;
 }
 
 [[noreturn]] void refuse(const MacvtapDevice& device, const std::string& what,
@@ -61,7 +66,8 @@ void change_all_groups(Netlink& netlink, const MacvtapDevice& device, bool all) 
 void change_group(const MacvtapDevice& device, unsigned long how, const MacAddress& group) {
     const UniqueFd any_socket(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     ifreq request{};
-    device.name.copy(request.ifr_name, sizeof request.ifr_name - 1);
+    // It may have another name by now, and its name another device.
+    (void)if_indextoname(static_cast<unsigned>(device.index), std::data(request.ifr_name));
     std::ranges::copy(group.bytes(), std::begin(request.ifr_hwaddr.sa_data));
     const bool leaves = how == SIOCDELMULTI;
     if (!any_socket || ioctl(any_socket.get(), how, &request) < 0) {
@@ -88,7 +94,7 @@ std::set<MacAddress> parse_joined_groups(const std::string& text, int device_ind
         int by_request = 0;
         std::string address;
         if (fields >> index >> name >> users >> by_request >> address && index == device_index &&
-            by_request != 0 && address.size() == 12) {
+            by_request != 0 && address.size() == 12 && is_group(address)) {
             for (size_t i = 10; i > 0; i -= 2) {
                 address.insert(i, 1, ':');
             }

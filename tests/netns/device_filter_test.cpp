@@ -6,6 +6,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+
+#include <thread>
 
 namespace tapline::netns {
 namespace {
@@ -40,6 +43,19 @@ TEST_F(DeviceFilterLab, GroupsAreJoinedAndLeftOnce) {
         change_device_filter(netlink_, device_, {.leave = {first_group}});
     }
     EXPECT_THAT(filter().groups, ElementsAre(second_group));
+}
+
+// The kernel's list is empty then.
+TEST_F(DeviceFilterLab, NoGroupIsJoinedWhereNoDeviceWasEverUp) {
+    std::thread elsewhere([] {
+        ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+        run("ip link add uplink type veth peer name far");
+        run("ip link add link uplink name tl1 type macvtap");
+        Netlink netlink = Netlink::open();
+        const auto filter = read_device_filter(netlink, find_macvtap(netlink, "tl1"));
+        EXPECT_THAT(filter.value().groups, IsEmpty());
+    });
+    elsewhere.join();
 }
 
 TEST_F(DeviceFilterLab, AllGroupsComeAndGo) {

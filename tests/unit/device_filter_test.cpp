@@ -23,6 +23,10 @@ TEST(DeviceFilter, CountsTheGroupsThatWereJoinedByRequest) {
     EXPECT_THAT(parse_joined_groups(groups, 2), IsEmpty());
 }
 
+TEST(DeviceFilter, AddressesOfStationsAreNotGroups) {
+    EXPECT_THAT(parse_joined_groups("7 tl0 1 1 525400123456\n", 7), IsEmpty());
+}
+
 TEST(DeviceFilter, LongerAddressesAndOtherTextAreNotGroups) {
     EXPECT_THAT(parse_joined_groups("7 ib0 1 1 00ffffff12401bffff000000000000010000ffff\n7\n", 7),
                 IsEmpty());

@@ -171,7 +171,8 @@ std::chrono::microseconds Loop::next_poll_pause() noexcept {
 void Loop::reap() noexcept {
     ring_.for_each_completion([this](Tag tag, int32_t result, bool more) {
         switch (tag.kind) {
-            [[likely]] case TagKind::tap_read : wire_to_guest_->completed(tag.slot, result);
+        case TagKind::tap_read:
+            wire_to_guest_->completed(tag.slot, result);
             break;
         case TagKind::tap_write:
             guest_to_wire_->refused(tag.slot, result);

@@ -20,7 +20,7 @@ using vhost::ProtocolError;
 constexpr size_t fds_sent_max = 12; // More than a message may carry.
 
 // As whoever runs the rings would: builds each one that is started.
-void open_rings(const vhost::Session& session) {
+void open_rings(vhost::Session& session) {
     static vhost::IovecList parts(vhost::chain_parts_max);
     for (const vhost::Vring& ring : session.rings()) {
         if (!ring.started) {

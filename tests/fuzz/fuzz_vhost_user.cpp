@@ -27,7 +27,7 @@ void open_rings(vhost::Session& session) {
             continue;
         }
         try {
-            if (session.iotlb() && !session.locate(ring)) {
+            if (!session.locate(ring)) {
                 continue;
             }
             const auto queue = vhost::Virtqueue::make(ring, session.memory(), session.features(),

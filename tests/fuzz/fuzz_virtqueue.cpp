@@ -1,11 +1,15 @@
-// What a driver writes into the memory of its ring.
+// What a driver writes into the memory of its ring, also behind an IOMMU.
 // Input: the ring's size, features and base, then the memory.
 #include "tests/fuzz/ring_input.h"
 #include "vhost/features.h"
+#include "vhost/iotlb.h"
 #include "vhost/protocol_error.h"
+#include "vhost/translation_port.h"
 #include "vhost/virtqueue.h"
 
 #include <array>
+#include <memory>
+#include <utility>
 
 namespace tapline {
 namespace {
@@ -59,6 +63,24 @@ void drain_batches(vhost::Virtqueue& queue, const std::byte* memory) {
     }
 }
 
+// Pages in another order, some to read or to write only, and one that is not told of.
+std::shared_ptr<const vhost::Iotlb> translate(std::shared_ptr<const vhost::GuestMemory> memory,
+                                              const fuzz::RingMemory& ring) {
+    constexpr uint64_t page = vhost::IotlbMiss::page;
+    constexpr uint64_t pages = fuzz::RingMemory::bytes / page;
+    auto table = vhost::Iotlb::make(std::move(memory));
+    for (uint64_t number = 0; number + 1 < pages; ++number) {
+        table = table->with({.address = number * page,
+                             .size = page,
+                             .user_address = ring.user_address((number ^ 2) * page),
+                             .access = number == 9    ? vhost::Access::read
+                                       : number == 10 ? vhost::Access::write
+                                                      : vhost::Access::both,
+                             .kind = vhost::IotlbKind::update});
+    }
+    return table;
+}
+
 void drain(vhost::Virtqueue& queue, const std::byte* memory) {
     vhost::IovecList parts(2 * vhost::chain_parts_max);
     for (unsigned count = 0; count < chains_max; ++count) {
@@ -90,12 +112,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto choice = input.number<uint8_t>();
     const auto base = input.number<uint16_t>();
     memory.fill(input.rest());
+    const bool translated = (choice & 16) != 0;
+    static const auto table = translate(mapped, memory);
     const uint64_t features = ((choice & 1) != 0 ? bit(Feature::event_idx) : 0) |
                               ((choice & 2) != 0 ? bit(Feature::indirect_desc) : 0) |
                               ((choice & 4) != 0 ? bit(Feature::ring_packed) : 0);
     try {
         const auto queue =
-            vhost::Virtqueue::make(memory.ring(0, ring_size, base), mapped, features);
+            vhost::Virtqueue::make(memory.ring(0, ring_size, base, translated), mapped, features,
+                                   translated ? table.get() : nullptr);
+        vhost::TranslationPort misses;
+        if (translated) {
+            queue->translate_with(*table, misses);
+        }
         if ((choice & 8) != 0) {
             drain_batches(*queue, mapped->at_guest_address(0, 1));
         }

@@ -30,9 +30,13 @@ public:
         std::ranges::copy(content.first(std::min(content.size(), bytes)), all.begin());
     }
 
-    // A ring whose tables lie one behind the other from this offset.
-    vhost::Vring ring(size_t offset, uint32_t size, std::optional<uint16_t> base = {}) const {
-        const uint64_t descriptors = ram_.user_address(offset);
+    uint64_t user_address(uint64_t offset) const { return ram_.user_address(offset); }
+
+    // A ring whose tables lie one behind the other from this offset; behind an IOMMU that is where
+    // it shows them.
+    vhost::Vring ring(size_t offset, uint32_t size, std::optional<uint16_t> base = {},
+                      bool translated = false) const {
+        const uint64_t descriptors = translated ? offset : ram_.user_address(offset);
         const uint64_t available = descriptors + 16 * size;
         const uint64_t used = (available + 6 + 2 * size + 3) / 4 * 4;
         vhost::Vring vring;

@@ -1,15 +1,14 @@
 #include "hooks/domain_record.h"
 
 #include "backend/base/error.h"
+#include "backend/base/log.h"
 #include "backend/record_folder.h"
 
 #include "config.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <glib.h>
 #include <nlohmann/json.hpp>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,11 +39,57 @@ std::string new_of(const std::string& path) {
     return path + ".new";
 }
 
+// None where there is no file.
+std::vector<MadeInterface> read(const std::string& path) {
+    std::vector<MadeInterface> found;
+    const UniqueFd file = open_plain_file(path);
+    if (!file) {
+        return found;
+    }
+    try {
+        const auto facts = Json::parse(read_start(file.get(), record_bytes_max));
+        for (const Json& each : facts.at("interfaces")) {
+            found.push_back({.device = each.at("device").get<std::string>(),
+                             .socket = each.at("socket").get<std::string>(),
+                             .description = each.at("description").get<std::string>(),
+                             .record_id = each.at("record").get<uint32_t>()});
+            check_interface_name(found.back().device);
+        }
+    } catch (const nlohmann::json::exception&) {
+        throw Error(
+            {.operation = fmt::format("read {}", path),
+             .cause = "it is damaged",
+             .next_step = "see `tapline list` for what was made, delete that and the file"});
+    }
+    return found;
+}
+
+// A damaged record is not in the way of other domains.
+std::vector<MadeInterface> interfaces_of(const std::string& uuid) {
+    try {
+        return read(path_of(uuid));
+    } catch (const Error& error) {
+        log(LogLevel::warning, "{}", error.what());
+        return {};
+    }
+}
+
+bool has_same_socket(const MadeInterface& one, const MadeInterface& other) {
+    return !one.socket.empty() && one.socket == other.socket;
+}
+
+[[noreturn]] void refuse(const MadeInterface& interface, const std::string& cause) {
+    throw Error({.operation = fmt::format("create '{}'", interface.device),
+                 .cause = cause,
+                 .next_step = "give each card an address and a socket of its own"});
+}
+
 } // namespace
 
 bool DomainRecord::exists(const std::string& uuid) {
     const std::string path = path_of(uuid);
-    return access(path.c_str(), F_OK) == 0 || access(new_of(path).c_str(), F_OK) == 0;
+    return access(path.c_str(), F_OK) == 0 || access(new_of(path).c_str(), F_OK) == 0 ||
+           DomainLock::exists(uuid);
 }
 
 std::vector<std::string> DomainRecord::uuids() {
@@ -73,18 +118,16 @@ std::optional<std::string> DomainRecord::version(const std::string& uuid) {
 
 DomainRecord DomainRecord::open(const std::string& uuid) {
     const std::string path = path_of(uuid);
-    make_record_folder(folder);
-    UniqueFd lock(::open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!lock || flock(lock.get(), LOCK_EX) < 0) {
-        throw Error::from_errno(fmt::format("lock {}", folder));
-    }
-    DomainRecord record(path, std::move(lock));
+    DomainRecord record(uuid, DomainLock::take(uuid));
     unlink(new_of(path).c_str()); // Of a process that was killed when it had the lock.
-    record.read();
+    record.interfaces_ = read(path);
     return record;
 }
 
 void DomainRecord::put(const MadeInterface& interface) {
+    // Two domains that start at once must not find the same name free.
+    const DomainLock names = DomainLock::take("names");
+    check_claim(interface);
     std::erase_if(interfaces_,
                   [&](const MadeInterface& each) { return each.device == interface.device; });
     interfaces_.push_back(interface);
@@ -93,32 +136,34 @@ void DomainRecord::put(const MadeInterface& interface) {
 
 void DomainRecord::drop(const std::string& device) {
     std::erase_if(interfaces_, [&](const MadeInterface& each) { return each.device == device; });
+    const std::string path = path_of(uuid_);
     if (!interfaces_.empty()) {
         write();
-    } else if (unlink(path_.c_str()) < 0 && errno != ENOENT) {
-        throw Error::from_errno(fmt::format("remove {}", path_));
+    } else if (unlink(path.c_str()) < 0 && errno != ENOENT) {
+        throw Error::from_errno(fmt::format("remove {}", path));
     }
 }
 
-void DomainRecord::read() {
-    const UniqueFd file = open_plain_file(path_);
-    if (!file) {
-        return;
-    }
-    try {
-        const auto facts = Json::parse(read_start(file.get(), record_bytes_max));
-        for (const Json& each : facts.at("interfaces")) {
-            interfaces_.push_back({.device = each.at("device").get<std::string>(),
-                                   .socket = each.at("socket").get<std::string>(),
-                                   .description = each.at("description").get<std::string>(),
-                                   .record_id = each.at("record").get<uint32_t>()});
-            check_interface_name(interfaces_.back().device);
+void DomainRecord::check_claim(const MadeInterface& interface) const {
+    for (const MadeInterface& own : interfaces_) {
+        if (own.device != interface.device && has_same_socket(own, interface)) {
+            refuse(interface, fmt::format("'{}' of the same domain has the socket {}", own.device,
+                                          own.socket));
         }
-    } catch (const nlohmann::json::exception&) {
-        throw Error(
-            {.operation = fmt::format("read {}", path_),
-             .cause = "it is damaged",
-             .next_step = "see `tapline list` for what was made, delete that and the file"});
+    }
+    for (const std::string& other : uuids()) {
+        if (other == uuid_) {
+            continue;
+        }
+        for (const MadeInterface& made : interfaces_of(other)) {
+            if (made.device == interface.device) {
+                refuse(interface, fmt::format("domain {} has a device of that name", other));
+            }
+            if (has_same_socket(made, interface)) {
+                refuse(interface, fmt::format("'{}' of domain {} has the socket {}", made.device,
+                                              other, made.socket));
+            }
+        }
     }
 }
 
@@ -133,10 +178,11 @@ void DomainRecord::write() const {
     }
     const std::string text =
         Json{{"interfaces", list}}.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
-    std::ofstream file(new_of(path_));
+    const std::string path = path_of(uuid_);
+    std::ofstream file(new_of(path));
     file << text;
-    if (!file.flush() || rename(new_of(path_).c_str(), path_.c_str()) < 0) {
-        throw Error::from_errno(fmt::format("write {}", path_));
+    if (!file.flush() || rename(new_of(path).c_str(), path.c_str()) < 0) {
+        throw Error::from_errno(fmt::format("write {}", path));
     }
 }
 

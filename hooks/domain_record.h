@@ -2,7 +2,7 @@
 // be made is written down first.
 #pragma once
 
-#include "backend/base/unique_fd.h"
+#include "hooks/domain_lock.h"
 #include "hooks/interface_life.h"
 
 #include <optional>
@@ -18,23 +18,24 @@ public:
     static std::vector<std::string> uuids();
     // Another one after each put() and drop(), to be compared; absent where there is none.
     static std::optional<std::string> version(const std::string& uuid);
-    // Empty where there is none. Waits until no other process has one. Throws Error, also for a
+    // Empty where there is none. Waits until no other process has it. Throws Error, also for a
     // UUID that is none.
     static DomainRecord open(const std::string& uuid);
 
     const std::vector<MadeInterface>& interfaces() const { return interfaces_; }
-    // In place of what was made before for a device of that name. Throws Error.
+    // In place of what was made before for a device of that name. Throws Error, also where the
+    // device or its socket is another domain's, or the socket that of another device.
     void put(const MadeInterface& interface);
     void drop(const std::string& device);
 
 private:
-    DomainRecord(std::string path, UniqueFd lock)
-        : path_(std::move(path)), lock_(std::move(lock)) {}
-    void read();
+    DomainRecord(std::string uuid, DomainLock lock)
+        : uuid_(std::move(uuid)), lock_(std::move(lock)) {}
+    void check_claim(const MadeInterface& interface) const;
     void write() const;
 
-    std::string path_;
-    UniqueFd lock_;
+    std::string uuid_;
+    DomainLock lock_;
     std::vector<MadeInterface> interfaces_;
 };
 

@@ -153,6 +153,7 @@ void start_kept_pump(const std::string& device) {
         throw Error::from_errno(fmt::format("{}: open {}", operation, files.lock));
     }
     if (flock(lock.get(), LOCK_EX | LOCK_NB) < 0) {
+        unlink(files.ready.c_str()); // Of a start that was killed: there is one at a time.
         return;
     }
     const UniqueFd log(::open(files.log.c_str(),

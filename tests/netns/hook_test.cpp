@@ -1,12 +1,18 @@
 // `tapline-hook` as libvirt calls it, in any order and killed at any moment: what is there is what
 // the last call asked for.
+#include "backend/base/error.h"
+#include "backend/base/unique_fd.h"
+#include "hooks/domain_lock.h"
 #include "tests/netns/device_lab.h"
 #include "tests/netns/killer.h"
 #include "tests/unit/eventually.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -22,6 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr auto uuid = "d1f0a7c2-6a3e-4c59-9a0c-0e1d2f3a4b5c";
 constexpr auto domain_file = "/run/domain.xml";
 // With a device that libvirt opens, and one with a pump.
 constexpr auto domain = R"(<domain type='qemu'>
@@ -74,7 +81,9 @@ Trace trace() {
     }
     std::error_code missing;
     for (const auto& entry : fs::recursive_directory_iterator("/run/tapline", missing)) {
-        if (!entry.is_directory()) {
+        // Of a hook that was killed, the next one that makes something has it.
+        const bool lock_of_all = entry.path().filename() == "names.lock";
+        if (!entry.is_directory() && !lock_of_all) {
             const bool numbered = entry.path().parent_path() == records_folder;
             found.insert(numbered ? "record" + entry.path().extension().string()
                                   : entry.path().string());
@@ -185,6 +194,35 @@ TEST_P(KilledHook, IsNotInTheWayOfTheNext) {
 
 INSTANTIATE_TEST_SUITE_P(Operations, KilledHook, testing::Values("prepare", "release"),
                          [](const auto& test) { return test.param; });
+
+// What others than root can open, they can lock.
+TEST_F(Hook, WaitsForNobodyButRoot) {
+    call("prepare");
+    std::vector<UniqueFd> locked;
+    for (const auto& entry : fs::recursive_directory_iterator("/run/tapline")) {
+        const auto others = fs::perms::others_read | fs::perms::others_write;
+        if ((entry.status().permissions() & others) != fs::perms::none && !entry.is_socket()) {
+            locked.emplace_back(open(entry.path().c_str(), O_RDONLY | O_CLOEXEC));
+            ASSERT_EQ(flock(locked.back().get(), LOCK_EX | LOCK_NB), 0) << entry.path();
+        }
+    }
+    ASSERT_THAT(locked, testing::Not(testing::IsEmpty()));
+    call("release");
+    EXPECT_EQ(trace(), nothing_);
+}
+
+TEST_F(Hook, LockIsWaitedForNoLongerThanItsLimit) {
+    const auto taken = hooks::DomainLock::take(uuid);
+    struct stat file {};
+    ASSERT_EQ(stat(fmt::format("/run/tapline/domains/{}.lock", uuid).c_str(), &file), 0);
+    EXPECT_EQ(file.st_mode & 0777, 0600u);
+    try {
+        hooks::DomainLock::take(uuid, std::chrono::milliseconds(1));
+        FAIL() << "taken twice";
+    } catch (const Error& error) {
+        EXPECT_THAT(error.what(), testing::HasSubstr("another process has it"));
+    }
+}
 
 } // namespace
 } // namespace tapline::netns

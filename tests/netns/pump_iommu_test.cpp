@@ -98,6 +98,25 @@ TEST(PumpIommuFaults, GuestWhoseFrontEndCannotBeAskedKeepsNobodyWaiting) {
     EXPECT_NE(told.find("iommu.strict=1"), std::string::npos) << told;
 }
 
+// The end of a ring takes back all that was asked for, also for a ring that waits beside others.
+TEST(PumpIommuFaults, RingThatWaitsIsStillAskedForWhenAnotherPairEnds) {
+    PumpLab lab({.arguments = {"--queues=2"}});
+    Guest guest = lab.connect({.features = translated | bit(Feature::mq), .queue_pairs = 2});
+    EXPECT_TRUE(guest.send(with_header(frame_to_wire(1), PumpLab::header_bytes)));
+    ASSERT_NO_FATAL_FAILURE(expect_frames_to_wire(lab.station(), 1, 1));
+    const auto ring = guest.transmitter().ring->addresses(1);
+    guest.iommu().answer(false);
+    ASSERT_EQ(
+        guest.front_end().acknowledged(
+            Request::iotlb_msg, Iommu::invalidation(guest.ram().guest_address(ring.descriptors),
+                                                    ring.used - ring.descriptors)),
+        0u);
+    guest.front_end().stop_ring(2);
+    guest.iommu().answer(true);
+    EXPECT_TRUE(guest.send(with_header(frame_to_wire(2), PumpLab::header_bytes)));
+    expect_frames_to_wire(lab.station(), 2, 1);
+}
+
 TEST(PumpIommuFaults, KeepsNoMemoryOfAGuestThatIsGone) {
     PumpLab lab;
     const auto maps_guest = [&] {

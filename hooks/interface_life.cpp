@@ -1,17 +1,15 @@
 #include "hooks/interface_life.h"
 
-#include "backend/base/error.h"
+#include "backend/base/log.h"
 #include "backend/reconcile.h"
+#include "backend/station.h"
 #include "backend/tap_node.h"
 #include "hooks/pump_service.h"
 #include "hooks/qemu_user.h"
 #include "hooks/socket_folder.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <exception>
-#include <functional>
 
 namespace tapline::hooks {
 namespace {
@@ -73,6 +71,15 @@ void start_pump(const InterfacePlan& plan) {
     PumpService(*plan.spec.name()).start(plan.pump_options);
 }
 
+// What failed before is what matters.
+void take_down_quietly(Netlink& netlink, const MadeInterface& made) {
+    try {
+        take_down(netlink, made);
+    } catch (const std::exception& error) {
+        log(LogLevel::warning, "{}", error.what());
+    }
+}
+
 } // namespace
 
 MadeInterface MadeInterface::of(const InterfacePlan& plan) {
@@ -83,9 +90,9 @@ MadeInterface MadeInterface::of(const InterfacePlan& plan) {
 
 MadeInterface make_interface(Netlink& netlink, const InterfacePlan& plan) {
     MadeInterface made = MadeInterface::of(plan);
-    const bool found = has_device(netlink, plan);
+    const bool found = has_device(netlink, made.device);
     if (!found) {
-        remove_interface(netlink, made); // A pump without its device.
+        take_down(netlink, made); // A pump without its device.
         make_device(netlink, plan);
     } else if (!plan.socket) { // May have lost its node to a release that was killed.
         hand_out_node(find_our_macvtap(netlink, made.device, "look at"), plan.spec);
@@ -97,7 +104,7 @@ MadeInterface make_interface(Netlink& netlink, const InterfacePlan& plan) {
         made.record_id = find_our_macvtap(netlink, made.device, "look at").record_id.value_or(0);
     } catch (...) {
         if (!found) {
-            remove_interface(netlink, made);
+            take_down_quietly(netlink, made);
         }
         throw;
     }
@@ -105,32 +112,39 @@ MadeInterface make_interface(Netlink& netlink, const InterfacePlan& plan) {
 }
 
 // One that was abandoned is not finished, whatever it looks like.
-bool has_device(Netlink& netlink, const InterfacePlan& plan) {
-    const auto device = find_device(netlink, *plan.spec.name());
-    if (!device || !device->ours() || device->parent != plan.spec.parent()) {
+bool has_device(Netlink& netlink, const std::string& name) {
+    const auto device = find_device(netlink, name);
+    if (!device || !device->ours()) {
         return false;
     }
     const auto record = read_device_record(*device->record_id);
     return !record || record->state == RecordState::kept;
 }
 
-void remove_interface(Netlink& netlink, const MadeInterface& made) {
+bool has_planned_device(Netlink& netlink, const InterfacePlan& plan) {
+    const auto parent = netlink.link(plan.spec.parent());
+    const auto link = netlink.link(*plan.spec.name());
+    return parent && link && stands_on(*link, parent->index) && has_device(netlink, link->name);
+}
+
+void take_down(Netlink& netlink, const MadeInterface& made) {
     std::exception_ptr failure;
-    const auto attempt = [&](const std::function<void()>& step) {
-        try {
-            step();
-        } catch (const Error&) {
-            failure = failure ? failure : std::current_exception();
-        }
-    };
     if (!made.socket.empty()) {
-        attempt([&] { PumpService(made.device).stop(); });
-        attempt([&] { remove_socket(made.socket); });
+        try {
+            PumpService(made.device).stop();
+        } catch (const std::exception&) {
+            failure = std::current_exception();
+        }
     }
-    attempt([&] { remove_device(netlink, made.device, made.record_id); });
+    remove_device(netlink, made.device, made.record_id);
     if (failure) {
         std::rethrow_exception(failure);
     }
+}
+
+void remove_interface(Netlink& netlink, const MadeInterface& made) {
+    remove_socket(made.socket);
+    take_down(netlink, made);
 }
 
 } // namespace tapline::hooks

@@ -19,12 +19,17 @@ struct MadeInterface {
     static MadeInterface of(const InterfacePlan& plan);
 };
 
-// Device, node and pump. What of it is there already, as the same plan made it, stays; leftovers
-// of another one go. Nothing is left where it throws Error.
+// Device, node and pump. What of it is there already stays. Where it throws Error nothing that it
+// made is left.
 MadeInterface make_interface(Netlink& netlink, const InterfacePlan& plan);
-// Whether the device is there, as make_interface() makes it.
-bool has_device(Netlink& netlink, const InterfacePlan& plan);
-// Goes on where it is gone already, and with the rest where something fails. Throws Error then.
+// Whether the device is there, made to its end.
+bool has_device(Netlink& netlink, const std::string& name);
+// And on the parent that the plan means, by whatever name.
+bool has_planned_device(Netlink& netlink, const InterfacePlan& plan);
+// Pump and device. Goes on where they are gone already, and with the rest where something fails.
+// Throws Error then.
+void take_down(Netlink& netlink, const MadeInterface& made);
+// The socket, too: for a guest that runs, QEMU listens there.
 void remove_interface(Netlink& netlink, const MadeInterface& made);
 
 } // namespace tapline::hooks

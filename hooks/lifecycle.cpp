@@ -1,11 +1,8 @@
 #include "hooks/lifecycle.h"
 
-#include "backend/base/error.h"
 #include "backend/base/log.h"
 #include "hooks/interface_life.h"
 #include "hooks/preflight.h"
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <exception>
@@ -18,30 +15,13 @@ bool is_recorded(const DomainRecord& record, const InterfacePlan& plan) {
            record.interfaces().end();
 }
 
-// Goes on where something fails. Throws the first Error then.
-void remove_all(Netlink& netlink, DomainRecord& record,
-                const std::vector<MadeInterface>& interfaces) {
-    std::exception_ptr failure;
-    for (const MadeInterface& made : interfaces) {
-        try {
-            remove_interface(netlink, made);
-            record.drop(made.device);
-        } catch (const Error&) {
-            failure = failure ? failure : std::current_exception();
-        }
-    }
-    if (failure) {
-        std::rethrow_exception(failure);
-    }
-}
-
 // What an earlier start of the domain made, and this one has no use for.
 void remove_others(Netlink& netlink, DomainRecord& record,
                    const std::vector<InterfacePlan>& plans) {
     std::vector<MadeInterface> others = record.interfaces();
     std::erase_if(others, [&](const MadeInterface& made) {
         return std::ranges::any_of(plans, [&](const InterfacePlan& plan) {
-            return plan.description == made.description && has_device(netlink, plan);
+            return plan.description == made.description && has_planned_device(netlink, plan);
         });
     });
     remove_all(netlink, record, others);
@@ -50,9 +30,9 @@ void remove_others(Netlink& netlink, DomainRecord& record,
 // Of the one that was deleted under a guest no record shall stay either.
 void forget_lost_device(Netlink& netlink, const DomainRecord& record, const InterfacePlan& plan) {
     const auto& known = record.interfaces();
-    const auto found = std::ranges::find(known, plan.description, &MadeInterface::description);
-    if (found != known.end() && !has_device(netlink, plan)) {
-        remove_interface(netlink, *found);
+    const auto found = std::ranges::find(known, *plan.spec.name(), &MadeInterface::device);
+    if (found != known.end() && !has_device(netlink, found->device)) {
+        take_down(netlink, *found);
     }
 }
 
@@ -63,6 +43,23 @@ void make(Netlink& netlink, DomainRecord& record, const InterfacePlan& plan) {
 }
 
 } // namespace
+
+void remove_all(
+    Netlink& netlink, DomainRecord& record,
+    std::vector<MadeInterface> interfaces) { // By value, as drop() changes the record's.
+    std::exception_ptr failure;
+    for (const MadeInterface& made : interfaces) {
+        try {
+            remove_interface(netlink, made);
+            record.drop(made.device);
+        } catch (const std::exception&) {
+            failure = failure ? failure : std::current_exception();
+        }
+    }
+    if (failure) {
+        std::rethrow_exception(failure);
+    }
+}
 
 void prepare(const xml::Domain& domain) {
     const std::vector<InterfacePlan> plans = plans_of(domain);
@@ -87,7 +84,7 @@ void prepare(const xml::Domain& domain) {
     } catch (...) {
         try {
             remove_all(netlink, record, record.interfaces());
-        } catch (const Error& error) { // The first refusal is the one that matters.
+        } catch (const std::exception& error) { // The first refusal is the one that matters.
             log(LogLevel::warning, "{}", error.what());
         }
         throw;
@@ -104,7 +101,7 @@ void reconnect(const xml::Domain& domain) {
     for (const InterfacePlan& plan : plans) {
         try {
             make(netlink, record, plan);
-        } catch (const Error& error) {
+        } catch (const std::exception& error) {
             log(LogLevel::warning, "{}", error.what());
         }
     }
@@ -116,8 +113,7 @@ void release(const std::string& uuid) {
     }
     Netlink netlink = Netlink::open();
     DomainRecord record = DomainRecord::open(uuid);
-    const std::vector<MadeInterface> made = record.interfaces();
-    remove_all(netlink, record, made);
+    remove_all(netlink, record, record.interfaces());
 }
 
 } // namespace tapline::hooks

@@ -7,6 +7,7 @@
 #include "xml/domain.h"
 
 #include <string>
+#include <vector>
 
 namespace tapline::hooks {
 
@@ -18,5 +19,9 @@ void prepare(const xml::Domain& domain);
 void reconnect(const xml::Domain& domain);
 // After its end: removes what its record says.
 void release(const std::string& uuid);
+
+// Each is dropped from the record once it is gone. Goes on where something fails, and throws the
+// first Error then.
+void remove_all(Netlink& netlink, DomainRecord& record, std::vector<MadeInterface> interfaces);
 
 } // namespace tapline::hooks

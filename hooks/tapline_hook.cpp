@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <exception>
 #include <limits>
 #include <string_view>
 
@@ -84,7 +85,7 @@ int serve(const std::string& operation) {
     } else if ((operation == "reconnect" || operation == "attach") && mentions_tapline(text)) {
         try {
             reconnect(parse(text));
-        } catch (const Error& error) { // libvirt would end a domain that is well.
+        } catch (const std::exception& error) { // libvirt would end a domain that is well.
             log(LogLevel::warning, "{}", error.what());
         }
     } else if (operation == "release") {

@@ -12,7 +12,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -22,6 +24,9 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace tapline::netns {
 namespace {
@@ -124,8 +129,12 @@ protected:
         unsetenv("TAPLINE_EXEC_PATH");
     }
 
+    static Outcome outcome_of_call(const std::string& operation) {
+        return outcome_of("/bin/sh", {"-c", command_of(operation)});
+    }
+
     static void call(const std::string& operation) {
-        const Outcome outcome = outcome_of("/bin/sh", {"-c", command_of(operation)});
+        const Outcome outcome = outcome_of_call(operation);
         EXPECT_EQ(outcome.status, 0) << operation << ": " << outcome.errors;
         EXPECT_EQ(outcome.output, "") << operation;
     }
@@ -194,6 +203,106 @@ TEST_P(KilledHook, IsNotInTheWayOfTheNext) {
 
 INSTANTIATE_TEST_SUITE_P(Operations, KilledHook, testing::Values("prepare", "release"),
                          [](const auto& test) { return test.param; });
+
+// A pump that refuses to start.
+class RefusingPump {
+public:
+    RefusingPump() {
+        run("mkdir /run/refusing && printf '#!/bin/sh\necho tapline-pump: no >&2; exit 1' "
+            ">/run/refusing/tapline-pump && chmod +x /run/refusing/tapline-pump");
+        setenv("TAPLINE_EXEC_PATH", ("/run/refusing:" + found_).c_str(), 1);
+    }
+    ~RefusingPump() {
+        setenv("TAPLINE_EXEC_PATH", found_.c_str(), 1);
+        run("rm -r /run/refusing");
+    }
+    RefusingPump(const RefusingPump&) = delete;
+    RefusingPump& operator=(const RefusingPump&) = delete;
+
+private:
+    std::string found_ = getenv("TAPLINE_EXEC_PATH");
+};
+
+using Change = std::pair<std::string, std::string>;
+
+void define(const std::vector<Change>& changes) {
+    std::string text = domain;
+    for (const auto& [from, to] : changes) {
+        for (auto at = text.find(from); at != std::string::npos;
+             at = text.find(from, at + to.size())) {
+            text.replace(at, from.size(), to);
+        }
+    }
+    std::ofstream(domain_file) << text;
+}
+
+int index_of(const std::string& device) {
+    const auto found = link(device);
+    return found.is_null() ? 0 : found.at("ifindex").get<int>();
+}
+
+TEST_F(Hook, LastPumpThatRefusesLeavesNothingOfTheOthers) {
+    const RefusingPump refusing;
+    define({{"<tapline:interface mac='52:54:00:12:34:03'",
+             "<tapline:interface mac='52:54:00:12:34:01' parent='uplink' mode='bridge'/>"
+             "<tapline:interface mac='52:54:00:12:34:03'"},
+            {"<interface type='vhostuser'>",
+             "<interface type='ethernet'><mac address='52:54:00:12:34:01'/>"
+             "<target dev='tl525400123401' managed='no'/></interface>"
+             "<interface type='vhostuser'>"}});
+    const Outcome outcome = outcome_of_call("prepare");
+    expect_refusal(outcome, "tl525400123403");
+    EXPECT_EQ(trace(), nothing_);
+}
+
+TEST_F(Hook, RenamedParentIsTheSame) {
+    call("prepare");
+    const int index = index_of("tl525400123402");
+    const int pumped = index_of("tl525400123403");
+    run("ip link set uplink down && ip link set uplink name moved && ip link set moved up");
+    call("reconnect");
+    EXPECT_EQ(index_of("tl525400123402"), index);
+    EXPECT_EQ(index_of("tl525400123403"), pumped);
+    run("ip link set moved down && ip link set moved name uplink && ip link set uplink up");
+    EXPECT_EQ(trace(), everything_);
+}
+
+TEST_F(Hook, ParentMayBeNamedByAnotherName) {
+    run("ip link property add dev uplink altname lan");
+    define({{"parent='uplink'", "parent='lan'"}});
+    call("prepare");
+    const int index = index_of("tl525400123402");
+    ASSERT_GT(index, 0);
+    for (const char* operation : {"reconnect", "prepare"}) {
+        call(operation);
+        EXPECT_EQ(index_of("tl525400123402"), index) << operation;
+    }
+}
+
+TEST_F(Hook, ReconnectLeavesTheSocketOfARunningGuest) {
+    call("prepare");
+    const UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{.sun_family = AF_UNIX,
+                        .sun_path = "/run/tapline/sockets/525400123403.sock"};
+    ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(listen(listener.get(), 1), 0);
+    run("ip link delete tl525400123403");
+    call("reconnect");
+    EXPECT_TRUE(fs::exists(address.sun_path));
+    call("release");
+    EXPECT_FALSE(fs::exists(address.sun_path));
+}
+
+TEST_F(Hook, SocketOfAnotherCardIsRefused) {
+    call("prepare");
+    define({{uuid, "d1f0a7c2-6a3e-4c59-9a0c-0e1d2f3a4b5d"},
+            {"12:34:02", "12:34:04"},
+            {"123402", "123404"},
+            {"12:34:03", "12:34:05"}});
+    expect_refusal(outcome_of_call("prepare"), "525400123403.sock");
+    EXPECT_EQ(trace(), everything_);
+    define({});
+}
 
 // What others than root can open, they can lock.
 TEST_F(Hook, WaitsForNobodyButRoot) {

@@ -4,6 +4,7 @@
 #include "backend/base/number.h"
 
 #include <fmt/format.h>
+#include <glib.h>
 #include <grp.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
@@ -178,6 +179,10 @@ void check_interface_name(const std::string& text) {
         cause = "a name has 1 to 15 characters";
     } else if (text == "." || text == "..") {
         cause = "a directory's name cannot be an interface's";
+    } else if (text == "all" || text == "default") {
+        cause = "the kernel keeps settings of all interfaces under this name";
+    } else if (g_utf8_validate(text.c_str(), -1, nullptr) == FALSE) {
+        cause = "a name is text in UTF-8";
     } else if (std::ranges::any_of(text, [](unsigned char c) {
                    return c == '/' || c == ':' || c == '%' || std::isspace(c) || std::iscntrl(c);
                })) {

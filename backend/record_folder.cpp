@@ -27,10 +27,12 @@ void make_one(const fs::path& path) {
 
 void check_one(const std::string& path, const std::string& operation) {
     struct stat facts {};
-    if (stat(path.c_str(), &facts) < 0) {
+    std::error_code none;
+    const bool leads_nowhere = stat(path.c_str(), &facts) < 0;
+    if (leads_nowhere && !fs::is_symlink(path, none)) {
         throw Error::from_errno(operation, fmt::format("as root: install -d -m 755 {}", path));
     }
-    if (!S_ISDIR(facts.st_mode)) {
+    if (leads_nowhere || !S_ISDIR(facts.st_mode)) {
         throw Error({.operation = operation,
                      .cause = fmt::format("{} is no folder", path),
                      .next_step = fmt::format("as root: rm {}", path)});
@@ -63,11 +65,14 @@ void make_record_folder(const std::string& folder) {
 }
 
 bool has_record_folder(const std::string& folder) {
-    std::error_code missing;
-    if (!fs::exists(folder, missing)) {
-        return false;
+    const std::string operation = fmt::format("read the records in {}", folder);
+    for (const fs::path& path : {fs::path(folder).parent_path(), fs::path(folder)}) {
+        std::error_code none;
+        if (fs::symlink_status(path, none).type() == fs::file_type::not_found) {
+            return false;
+        }
+        check_one(path, operation);
     }
-    check(folder, fmt::format("read the records in {}", folder));
     return true;
 }
 

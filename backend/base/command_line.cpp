@@ -65,7 +65,7 @@ std::vector<std::string> CommandLine::parse(const std::vector<std::string>& argu
     }
     g_autoptr(GError) error = nullptr;
     if (!g_option_context_parse_strv(context_.get(), &argv, &error)) {
-        throw UsageError(error->message);
+        throw UsageError(std::string(error->message) + " (see --help)");
     }
     std::vector<std::string> rest;
     for (gchar** argument = argv; *argument != nullptr; ++argument) {

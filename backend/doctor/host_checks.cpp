@@ -151,22 +151,31 @@ Check net_admin_check(const Host& host) {
 // As the code that writes records there asks; its first device makes the folder.
 Check records_check(const Host& host) {
     constexpr auto folder = TAPLINE_RUNSTATE "/devices";
-    const auto rights = host.rights(folder);
-    if (!rights) {
-        return {.name = "records",
-                .state = State::ok,
-                .detail = fmt::format("no {} yet: root's first device makes it", folder)};
+    for (const char* path : {TAPLINE_RUNSTATE, folder}) {
+        const auto rights = host.rights(path);
+        if (!rights) {
+            return {.name = "records",
+                    .state = State::ok,
+                    .detail = fmt::format("no {} yet: root's first device makes it", path)};
+        }
+        Check broken{.name = "records",
+                     .state = State::limited,
+                     .detail = fmt::format("{} is no folder", path),
+                     .why = "no device is made or reconciled: others could have one deleted",
+                     .mend = fmt::format("rm {}", path)};
+        if (!S_ISDIR(rights->mode)) {
+            return broken;
+        }
+        if (rights->owner != 0 || (rights->mode & (S_IWGRP | S_IWOTH)) != 0) {
+            broken.detail = fmt::format("{} is not root's alone", path);
+            broken.mend = fmt::format("look who wrote what is in it, then "
+                                      "chown 0:0 {0} && chmod 755 {0}",
+                                      path);
+            return broken;
+        }
     }
-    if (rights->owner == 0 && (rights->mode & (S_IWGRP | S_IWOTH)) == 0) {
-        return {.name = "records",
-                .state = State::ok,
-                .detail = fmt::format("{} is root's alone", folder)};
-    }
-    return {.name = "records",
-            .state = State::limited,
-            .detail = fmt::format("{} is not root's alone", folder),
-            .why = "no device is made or reconciled: others could have one deleted",
-            .mend = fmt::format("rm -r {}", folder)};
+    return {
+        .name = "records", .state = State::ok, .detail = fmt::format("{} is root's alone", folder)};
 }
 
 Check hugepages_check(const Host& host) {

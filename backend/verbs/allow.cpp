@@ -18,7 +18,7 @@ int list_allowed(const Arguments& arguments) {
     command_line.flag("json", "Print them as a JSON array", json);
     const Arguments names = command_line.parse(arguments);
     if (names.size() != 1) {
-        throw UsageError("list needs the NAME of one device");
+        throw UsageError("allow list needs the NAME of one device");
     }
     network_namespace.enter();
     Netlink netlink = Netlink::open();
@@ -38,7 +38,7 @@ int change(const Arguments& arguments, const char* summary, AllowedMacsChange ch
     const Arguments rest = command_line.parse(arguments);
     const bool may_be_empty = change == AllowedMacsChange::replace;
     if (rest.empty() || (rest.size() == 1 && !may_be_empty)) {
-        throw UsageError("needs the NAME of a device and MAC addresses");
+        throw UsageError("allow needs the NAME of a device and MAC addresses");
     }
     const auto macs = parse_allowed_macs({rest.begin() + 1, rest.end()});
     network_namespace.enter();

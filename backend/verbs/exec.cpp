@@ -28,7 +28,7 @@ struct ExecOptions {
 
 void check(const ExecOptions& options) {
     if (options.text.parent.has_value() == options.device.has_value()) {
-        throw UsageError("needs exactly one of --parent and --device");
+        throw UsageError("exec needs exactly one of --parent and --device");
     }
     if (options.device && options.text.describes_device()) {
         throw UsageError("what a device shall be can only be said with --parent");

@@ -35,7 +35,7 @@ int add(const Arguments& arguments) {
     command_line.flag("json", "Print it as JSON", json);
     text.parent = one_argument(command_line, arguments, "the PARENT interface");
     if (text.addresses.empty() && !text.move_addresses) {
-        throw UsageError(fmt::format("{} needs --address or --move-address", arguments.front()));
+        throw UsageError("add needs --address or --move-address");
     }
     const HostLinkSpec spec = HostLinkSpec::parse(text);
     network_namespace.enter();

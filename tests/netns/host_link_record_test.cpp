@@ -111,6 +111,18 @@ TEST_F(HostLinkRecords, ThatOthersCouldWriteAreNotTrusted) {
     EXPECT_NE(state(), before);
 }
 
+TEST_F(HostLinkRecords, NeedAFolder) {
+    for (const char* instead : {"touch /run/tapline", "ln -s /nowhere /run/tapline"}) {
+        run("rm -r /run/tapline");
+        run(instead);
+        for (const Arguments& arguments :
+             {Arguments{"add", "uplink", "--address", "192.0.2.9"}, {"list"}}) {
+            expect_refusal(host_link(arguments), "/run/tapline is no folder (as root: rm ");
+        }
+    }
+    run("rm /run/tapline");
+}
+
 class HostLinkElsewhere : public HostLinks {
 protected:
     OtherNamespace other_;

@@ -73,7 +73,7 @@ TEST_F(CommandLineTest, UnknownOptionIsAUsageError) {
         parse({"--unknown"});
         FAIL() << "the option was taken";
     } catch (const UsageError& error) {
-        EXPECT_THAT(error.what(), HasSubstr("--unknown"));
+        EXPECT_THAT(error.what(), HasSubstr("--unknown (see --help)"));
     }
 }
 

@@ -161,14 +161,27 @@ TEST_F(DoctorHost, DevicesAreMadeWithNetAdminOnly) {
 
 TEST_F(DoctorHost, RecordsNeedNotBeThereYet) {
     EXPECT_EQ(check("records").state, State::ok);
-    EXPECT_THAT(check("records").detail, StartsWith("no /run/tapline/devices yet"));
+    EXPECT_THAT(check("records").detail, StartsWith("no /run/tapline yet"));
 }
 
 TEST_F(DoctorHost, RecordsThatOthersCanWriteAreNotTrusted) {
     fake_.write("/run/tapline/devices/00000001", "");
     fake_.set_mode("/run/tapline/devices", 0775);
     EXPECT_EQ(check("records").state, State::limited);
-    EXPECT_EQ(check("records").mend, "rm -r /run/tapline/devices");
+    EXPECT_THAT(check("records").mend, HasSubstr("chmod 755 /run/tapline/devices"));
+}
+
+TEST_F(DoctorHost, RecordsInAFolderThatOthersCanWriteAreNotTrusted) {
+    fake_.write("/run/tapline/devices/00000001", "");
+    fake_.set_mode("/run/tapline", 0777);
+    EXPECT_EQ(check("records").state, State::limited);
+    EXPECT_EQ(check("records").detail, "/run/tapline is not root's alone");
+}
+
+TEST_F(DoctorHost, RecordsNeedAFolder) {
+    fake_.write("/run/tapline", "");
+    EXPECT_EQ(check("records").state, State::limited);
+    EXPECT_EQ(check("records").mend, "rm /run/tapline");
 }
 
 TEST_F(DoctorHost, RecordsOfRootAloneAreFine) {

@@ -137,6 +137,7 @@ Refused parent(const std::string& text, const std::string& cause) {
 constexpr const char* length_rule = "a name has 1 to 15 characters";
 constexpr const char* folder_rule = "a directory's name cannot be an interface's";
 constexpr const char* letter_rule = "a name holds no '/', ':', '%', blank or control character";
+constexpr const char* kernel_rule = "the kernel keeps settings of all interfaces under this name";
 
 INSTANTIATE_TEST_SUITE_P(Parent, InterfaceSpecRefused,
                          testing::Values(Refused{[](InterfaceText& spec) { spec.parent.reset(); },
@@ -145,6 +146,8 @@ INSTANTIATE_TEST_SUITE_P(Parent, InterfaceSpecRefused,
                                          parent("sixteen-letters-", length_rule),
                                          parent(".", folder_rule), parent("..", folder_rule),
                                          parent("a/b", letter_rule), parent("a:b", letter_rule),
+                                         parent("all", kernel_rule), parent("default", kernel_rule),
+                                         parent("\xff\xfe", "a name is text in UTF-8"),
                                          parent("a%d", letter_rule), parent("a b", letter_rule),
                                          parent("a\tb", letter_rule), parent("a\x7f", letter_rule),
                                          parent(std::string("a\0b", 3), letter_rule)));

@@ -172,7 +172,7 @@ void Loop::reap() noexcept {
     ring_.for_each_completion([this](Tag tag, int32_t result, bool more) {
         switch (tag.kind) {
         case TagKind::tap_read:
-            wire_to_guest_->completed(tag.slot, result);
+            [[likely]] wire_to_guest_->completed(tag.slot, result);
             break;
         case TagKind::tap_write:
             guest_to_wire_->refused(tag.slot, result);

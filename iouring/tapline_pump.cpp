@@ -2,6 +2,7 @@
 #include "backend/base/error.h"
 #include "backend/base/log.h"
 #include "backend/base/main_loop.h"
+#include "backend/base/output.h"
 #include "backend/base/program.h"
 #include "backend/base/readiness.h"
 #include "backend/json.h"
@@ -155,7 +156,7 @@ void raise_descriptor_limit() {
 int run(const std::vector<std::string>& arguments) {
     PumpOptions options = parse_pump_options(arguments);
     if (options.print_capabilities) { // QEMU docs/interop/vhost-user.json
-        fmt::print("{}\n", to_line({{"type", "net"}}));
+        print("{}\n", to_line({{"type", "net"}}));
         return 0;
     }
     raise_descriptor_limit();

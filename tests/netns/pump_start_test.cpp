@@ -23,6 +23,7 @@ namespace {
 
 using fakes::FrontEnd;
 using fakes::Guest;
+using testing::EndsWith;
 using testing::HasSubstr;
 using Arguments = std::vector<std::string>;
 
@@ -85,6 +86,9 @@ TEST_F(PumpStart, PrintsItsCapabilitiesAndExits) {
     const Outcome told = outcome_of(pump_program, {"--print-capabilities"});
     EXPECT_EQ(told.status, 0);
     EXPECT_EQ(nlohmann::json::parse(told.output), nlohmann::json({{"type", "net"}}));
+    const std::string untold = program_path(pump_program) + " --print-capabilities 2>&1 >/dev/full";
+    EXPECT_THAT(output_of(untold + "; echo $?"),
+                AllOf(HasSubstr("No space left"), EndsWith("1\n")));
 }
 
 TEST_F(PumpStart, TellsWhatItListensWith) {

@@ -11,6 +11,8 @@ namespace tapline::hooks {
 namespace {
 
 constexpr unsigned reconnect_pause_ms = 100;
+constexpr auto plain_characters =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
 
 void append(std::vector<std::string>& options, const char* name,
             const std::optional<std::string>& value) {
@@ -63,6 +65,11 @@ std::vector<std::string> pump_options_of(const xml::Interface& interface,
     if (!interface.socket_server) { // The pump would have to listen: QEMU starts without it then.
         refuse(interface, "QEMU does not listen on its socket",
                "write mode='server' in its <source>");
+    }
+    // systemd takes others for patterns and the like in the name of a unit.
+    if (spec.name()->find_first_not_of(plain_characters) != std::string::npos) {
+        refuse(interface, fmt::format("no pump can be named after the device '{}'", *spec.name()),
+               "use letters, digits, '_', '-' and '.' in <target dev='...'>");
     }
     std::vector<std::string> options = {"--device=" + *spec.name(),
                                         fmt::format("--queues={}", spec.queue_pairs()),

@@ -12,15 +12,18 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <thread>
+#include <utility>
 
 namespace tapline::hooks {
 namespace {
@@ -30,8 +33,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr milliseconds ready_limit{10'000};
 constexpr milliseconds end_limit{5'000};
-// Between two starts of a pump that is killed again and again.
-constexpr milliseconds start_pause{1'000};
+constexpr milliseconds start_poll{1};
+// Between two starts of a pump that is killed again and again: longer each time.
+constexpr milliseconds start_pause_min{1'000};
+constexpr milliseconds start_pause_max{60'000};
 constexpr int killed = 128; // Plus the signal: how ChildProcess::wait() tells.
 
 UniqueFd open_lock(const PumpFiles& files) {
@@ -39,16 +44,58 @@ UniqueFd open_lock(const PumpFiles& files) {
         ::open(files.lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
 }
 
+// Of this open file: the keeper inherits it. Not flock(), which nobody could look at without
+// taking it for a moment, in which another start would believe that a keeper runs.
+struct flock whole_file() {
+    return {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0, .l_pid = 0};
+}
+
+bool take(const UniqueFd& file) {
+    struct flock lock = whole_file();
+    if (fcntl(file.get(), F_OFD_SETLK, &lock) == 0) {
+        return true;
+    }
+    if (errno != EAGAIN && errno != EACCES) {
+        throw Error::from_errno("lock the file of a pump's keeper");
+    }
+    return false;
+}
+
+bool is_taken(const UniqueFd& file) {
+    struct flock lock = whole_file();
+    if (fcntl(file.get(), F_OFD_GETLK, &lock) < 0) {
+        throw Error::from_errno("look at the lock of a pump's keeper");
+    }
+    return lock.l_type != F_UNLCK;
+}
+
 // Of the keeper that has the lock; none where nobody has it. It writes its number before anything
-// else: a file without one is that of a keeper that only begins.
+// else: 0 is a keeper that only begins.
 std::optional<pid_t> find_keeper(const PumpFiles& files) {
     const UniqueFd lock = open_plain_file(files.lock);
-    if (!lock || flock(lock.get(), LOCK_SH | LOCK_NB) == 0) {
+    if (!lock || !is_taken(lock)) {
         return std::nullopt;
     }
     pid_t pid = 0;
     std::ifstream(files.lock) >> pid;
     return pid;
+}
+
+int open_process(pid_t pid) {
+    return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+}
+
+// False where not even SIGKILL helps. process is the keeper's; it leads a group of processes, in
+// which there is but its pump.
+bool end_keeper(pid_t keeper, int process) {
+    for (const auto& [receiver, signal] : {std::pair(keeper, SIGTERM), {-keeper, SIGKILL}}) {
+        (void)kill(receiver, signal); // Has the number still, as it was seen to live.
+        pollfd end{.fd = process, .events = POLLIN, .revents = 0};
+        if (poll(&end, 1, static_cast<int>(end_limit.count())) > 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 std::string last_words(const PumpFiles& files) {
@@ -76,8 +123,9 @@ void wait_until_ready(const PumpFiles& files, const std::string& operation, Read
         ended = ends[1].revents != 0;
         left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
     }
-    keeper.signal(SIGTERM);
-    keeper.wait();
+    if (end_keeper(keeper.pid(), keeper.fd())) {
+        keeper.wait();
+    }
     throw Error(
         {.operation = operation, .cause = ended ? last_words(files) : "it was not ready in time"});
 }
@@ -90,6 +138,8 @@ public:
 
 private:
     void start();
+    void start_again();
+    void start_later();
     void on_end();
 
     MainLoop loop_;
@@ -98,6 +148,7 @@ private:
     MainLoop::Source end_;
     MainLoop::Source pause_;
     Clock::time_point started_;
+    milliseconds next_pause_ = start_pause_min;
     bool asked_to_end_ = false;
     int status_ = 0;
 };
@@ -133,14 +184,30 @@ void Keeper::on_end() {
         return;
     }
     log(LogLevel::warning, "the pump was killed by signal {}: starting it again", status_ - killed);
-    if (Clock::now() - started_ > start_pause) {
-        start();
+    if (Clock::now() - started_ > start_pause_min) {
+        next_pause_ = start_pause_min;
+        start_again();
     } else {
-        pause_ = loop_.every(start_pause, [&] {
-            pause_.reset();
-            start();
-        });
+        start_later();
     }
+}
+
+// The host may be short of memory for a moment.
+void Keeper::start_again() {
+    try {
+        start();
+    } catch (const Error& error) {
+        log(LogLevel::warning, "{}", error.what());
+        start_later();
+    }
+}
+
+void Keeper::start_later() {
+    pause_ = loop_.every(next_pause_, [&] {
+        pause_.reset();
+        start_again();
+    });
+    next_pause_ = std::min(2 * next_pause_, start_pause_max);
 }
 
 } // namespace
@@ -152,7 +219,7 @@ void start_kept_pump(const std::string& device) {
     if (!lock) {
         throw Error::from_errno(fmt::format("{}: open {}", operation, files.lock));
     }
-    if (flock(lock.get(), LOCK_EX | LOCK_NB) < 0) {
+    if (!take(lock)) {
         unlink(files.ready.c_str()); // Of a start that was killed: there is one at a time.
         return;
     }
@@ -177,18 +244,17 @@ void stop_kept_pump(const std::string& device) {
     const PumpFiles files(device);
     const auto deadline = Clock::now() + end_limit;
     while (const auto keeper = find_keeper(files)) {
-        const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
-        const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, *keeper, 0)));
-        if (left.count() <= 0) {
+        const UniqueFd process(*keeper > 0 ? open_process(*keeper) : -1);
+        const bool tried = process && find_keeper(files) == keeper;
+        if (tried && end_keeper(*keeper, process.get())) {
+            continue;
+        }
+        if (tried || Clock::now() > deadline) {
             throw Error({.operation = fmt::format("stop the pump of '{}'", device),
-                         .cause = fmt::format("its keeper, process {}, does not end", *keeper),
-                         .next_step = fmt::format("kill -9 {}", *keeper)});
+                         .cause = "its keeper does not end",
+                         .next_step = fmt::format("see it with `fuser -v {}`", files.lock)});
         }
-        if (process) { // Has the number still, as it has the lock.
-            (void)kill(*keeper, SIGTERM);
-        }
-        pollfd end{.fd = process.get(), .events = POLLIN, .revents = 0};
-        (void)poll(&end, process ? 1 : 0, process ? static_cast<int>(left.count()) : 1);
+        std::this_thread::sleep_for(start_poll); // Until it has written its number.
     }
 }
 

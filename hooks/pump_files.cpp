@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <string_view>
@@ -24,6 +25,7 @@ constexpr size_t options_bytes_max = 65536;
 
 PumpFiles::PumpFiles(const std::string& device)
     : options(fmt::format("{}/{}.options", folder, device)),
+      new_options(options + ".new"),
       lock(fmt::format("{}/{}.lock", folder, device)),
       log(fmt::format("{}/{}.log", folder, device)),
       ready(fmt::format("{}/{}.ready", folder, device)) {}
@@ -38,13 +40,13 @@ void PumpFiles::write_options(const std::vector<std::string>& values) const {
         }
     }
     make_record_folder(folder);
-    std::ofstream file(options);
+    std::ofstream file(new_options);
     file << variable;
     for (const std::string& value : values) {
         file << value << ' ';
     }
     file << '\n';
-    if (!file.flush()) {
+    if (!file.flush() || rename(new_options.c_str(), options.c_str()) < 0) {
         throw Error::from_errno(fmt::format("write {}", options));
     }
 }
@@ -61,11 +63,12 @@ std::vector<std::string> PumpFiles::read_options() const {
 }
 
 bool PumpFiles::exist() const {
-    return access(options.c_str(), F_OK) == 0;
+    return access(options.c_str(), F_OK) == 0 || access(new_options.c_str(), F_OK) == 0;
 }
 
 void PumpFiles::remove() const noexcept {
-    for (const std::string& path : {lock, log, ready, options}) { // exist() until all are gone.
+    for (const std::string& path :
+         {lock, log, ready, new_options, options}) { // exist() until all are gone.
         unlink(path.c_str());
     }
 }

@@ -8,11 +8,14 @@ namespace tapline::hooks {
 
 void PumpService::start(const std::vector<std::string>& options) const {
     const PumpFiles files(device_);
-    files.write_options(options);
+    const bool there = files.exist(); // A pump may run: they are its own.
     try {
+        files.write_options(options);
         (systemd_runs() ? start_pump_unit : start_kept_pump)(device_);
     } catch (...) {
-        files.remove();
+        if (!there) {
+            files.remove();
+        }
         throw;
     }
 }

@@ -38,7 +38,13 @@ bool systemd_runs() {
 }
 
 void start_pump_unit(const std::string& device) {
-    systemctl(fmt::format("start the pump of '{}'", device), {"start", unit_of(device)});
+    try {
+        systemctl(fmt::format("start the pump of '{}'", device), {"start", unit_of(device)});
+    } catch (const Error&) {
+        // Else systemd would keep the name. Not "failed" is no failure of ours.
+        (void)answer_of({"systemctl", "reset-failed", unit_of(device)});
+        throw;
+    }
 }
 
 void stop_pump_unit(const std::string& device) {

@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -302,6 +303,22 @@ TEST_F(Hook, SocketOfAnotherCardIsRefused) {
     expect_refusal(outcome_of_call("prepare"), "525400123403.sock");
     EXPECT_EQ(trace(), everything_);
     define({});
+}
+
+TEST_F(Hook, PumpThatHearsNoSignalIsKilled) {
+    call("prepare");
+    const auto pumps = running("tapline-pump");
+    ASSERT_EQ(pumps.size(), 1u);
+    ASSERT_EQ(kill(pumps.front(), SIGSTOP), 0);
+    call("release");
+    EXPECT_TRUE(eventually([&] { return trace() == nothing_; }));
+}
+
+// Systemd would take it for a pattern.
+TEST_F(Hook, NoPumpIsNamedAfterAPattern) {
+    define({{"<driver queues", "<target dev='tl*'/><driver queues"}});
+    expect_refusal(outcome_of_call("prepare"), "'tl*'");
+    EXPECT_EQ(trace(), nothing_);
 }
 
 // What others than root can open, they can lock.

@@ -141,8 +141,8 @@ device=${unit#tapline-pump@}
 device=${device%.service}
 case $1 in
 start)
-    [ ! -e /run/$device.pid ] || exit 0
     [ ! -e /run/broken ] || { echo "Job for $unit failed." >&2; exit 1; }
+    [ ! -e /run/$device.pid ] || exit 0
     setsid LIBEXEC/tapline-pump $(sed s/^OPTIONS=// /run/tapline/pumps/$device.options) \
         </dev/null >/dev/null 2>&1 &
     echo $! >/run/$device.pid
@@ -184,6 +184,16 @@ def test_unit_that_does_not_start_is_told(host, systemd):
     host.run("touch", "/run/broken")
     with pytest.raises(Failure, match=rf"start the pump of 'tl{PUMP.digits}': Job for .* failed"):
         host.hook("guest", "prepare", DOMAIN)
+    unit = f"tapline-pump@tl{PUMP.digits}.service"
+    assert f"reset-failed {unit}" in host.run("cat", "/run/systemctl.log").splitlines()
+
+
+def test_failed_start_leaves_a_running_pump_its_options(host, nothing, systemd):
+    host.hook("guest", "prepare", DOMAIN)
+    before = host.trace()
+    host.run("touch", "/run/broken")
+    host.hook("guest", "reconnect", DOMAIN)
+    assert host.trace() == before
 
 
 def test_installed_hook_is_told_of_and_goes(host):

@@ -126,8 +126,11 @@ DomainRecord DomainRecord::open(const std::string& uuid) {
 
 void DomainRecord::put(const MadeInterface& interface) {
     // Two domains that start at once must not find the same name free.
-    const DomainLock names = DomainLock::take("names");
-    check_claim(interface);
+    std::optional<DomainLock> names;
+    if (!has_claim(interface)) {
+        names.emplace(DomainLock::take("names"));
+        check_claim(interface);
+    }
     std::erase_if(interfaces_,
                   [&](const MadeInterface& each) { return each.device == interface.device; });
     interfaces_.push_back(interface);
@@ -142,6 +145,12 @@ void DomainRecord::drop(const std::string& device) {
     } else if (unlink(path.c_str()) < 0 && errno != ENOENT) {
         throw Error::from_errno(fmt::format("remove {}", path));
     }
+}
+
+bool DomainRecord::has_claim(const MadeInterface& interface) const {
+    return std::ranges::any_of(interfaces_, [&](const MadeInterface& own) {
+        return own.device == interface.device && own.socket == interface.socket;
+    });
 }
 
 void DomainRecord::check_claim(const MadeInterface& interface) const {

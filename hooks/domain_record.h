@@ -31,6 +31,7 @@ public:
 private:
     DomainRecord(std::string uuid, DomainLock lock)
         : uuid_(std::move(uuid)), lock_(std::move(lock)) {}
+    bool has_claim(const MadeInterface& interface) const;
     void check_claim(const MadeInterface& interface) const;
     void write() const;
 

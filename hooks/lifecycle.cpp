@@ -44,9 +44,7 @@ void make(Netlink& netlink, DomainRecord& record, const InterfacePlan& plan) {
 
 } // namespace
 
-void remove_all(
-    Netlink& netlink, DomainRecord& record,
-    std::vector<MadeInterface> interfaces) { // By value, as drop() changes the record's.
+void remove_all(Netlink& netlink, DomainRecord& record, std::vector<MadeInterface> interfaces) {
     std::exception_ptr failure;
     for (const MadeInterface& made : interfaces) {
         try {

@@ -21,7 +21,7 @@ void reconnect(const xml::Domain& domain);
 void release(const std::string& uuid);
 
 // Each is dropped from the record once it is gone. Goes on where something fails, and throws the
-// first Error then.
+// first Error then. A list of its own, as the record's gets shorter meanwhile.
 void remove_all(Netlink& netlink, DomainRecord& record, std::vector<MadeInterface> interfaces);
 
 } // namespace tapline::hooks

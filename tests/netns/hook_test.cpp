@@ -305,6 +305,18 @@ TEST_F(Hook, SocketOfAnotherCardIsRefused) {
     define({});
 }
 
+TEST_F(Hook, SocketOfAnotherCardOfTheDomainIsRefused) {
+    define({{"<tapline:interface mac='52:54:00:12:34:03'",
+             "<tapline:interface mac='52:54:00:12:34:04' parent='uplink' mode='bridge'/>"
+             "<tapline:interface mac='52:54:00:12:34:03'"},
+            {"<interface type='vhostuser'>",
+             "<interface type='vhostuser'><mac address='52:54:00:12:34:04'/>"
+             "<source type='unix' path='/run/tapline/sockets/525400123403.sock' mode='server'/>"
+             "</interface><interface type='vhostuser'>"}});
+    expect_refusal(outcome_of_call("prepare"), "525400123403.sock");
+    EXPECT_EQ(trace(), nothing_);
+}
+
 TEST_F(Hook, PumpThatHearsNoSignalIsKilled) {
     call("prepare");
     const auto pumps = running("tapline-pump");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <glib.h>
 #include <libxml/parser.h>
+#include <libxml/SAX2.h>
 
 #include <algorithm>
 #include <cstring>
@@ -71,11 +72,36 @@ void check_attributes(std::string_view text, const std::string& source) {
     }
 }
 
+// What stopped the parser while it read.
+struct Refusal {
+    long line = 0;
+    std::string cause = {}; // Empty: nothing did.
+    std::string next_step = {};
+};
+
+void stop(void* context, const std::string& cause, const std::string& next_step) {
+    auto* parser = static_cast<xmlParserCtxt*>(context);
+    *static_cast<Refusal*>(parser->_private) = {
+        .line = xmlSAX2GetLineNumber(parser), .cause = cause, .next_step = next_step};
+    xmlStopParser(parser);
+}
+
 // Called at "<!DOCTYPE", before anything in it is read.
 void refuse_document_type(void* context, const xmlChar*, const xmlChar*, const xmlChar*) {
-    auto* parser = static_cast<xmlParserCtxt*>(context);
-    *static_cast<bool*>(parser->_private) = true;
-    xmlStopParser(parser);
+    stop(context, "it has a document type, which no domain needs", "remove <!DOCTYPE ...>");
+}
+
+// libxml2 has the same limit, and words for programmers.
+void start_element(void* context, const xmlChar* name, const xmlChar* prefix, const xmlChar* uri,
+                   int namespaces, const xmlChar** namespace_list, int attributes, int defaulted,
+                   const xmlChar** attribute_list) {
+    if (static_cast<xmlParserCtxt*>(context)->nameNr >= depth_max) {
+        stop(context, fmt::format("elements are nested more than {} deep", depth_max),
+             "give the output of `virsh dumpxml NAME`");
+        return;
+    }
+    xmlSAX2StartElementNs(context, name, prefix, uri, namespaces, namespace_list, attributes,
+                          defaulted, attribute_list);
 }
 
 } // namespace
@@ -87,18 +113,18 @@ Document Document::parse(const std::string& text, const std::string& source) {
     }
     check_encoding(text, source);
     check_attributes(text, source);
-    bool has_document_type = false;
+    Refusal refusal;
     const Context parser(xmlNewParserCtxt(), xmlFreeParserCtxt);
-    parser->_private = &has_document_type;
+    parser->_private = &refusal;
     parser->sax->internalSubset = refuse_document_type;
+    parser->sax->startElementNs = start_element;
     Tree tree(xmlCtxtReadMemory(parser.get(), text.data(), static_cast<int>(text.size()), nullptr,
                                 "UTF-8", XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING),
               xmlFreeDoc);
     const xmlError* failure = xmlCtxtGetLastError(parser.get());
     const long line = failure == nullptr ? 1 : failure->line;
-    if (has_document_type) {
-        refuse_at(source, line, "it has a document type, which no domain needs",
-                  "remove <!DOCTYPE ...>");
+    if (!refusal.cause.empty()) {
+        refuse_at(source, refusal.line, refusal.cause, refusal.next_step);
     }
     if (!tree || parser->nsWellFormed == 0 || xmlDocGetRootElement(tree.get()) == nullptr) {
         const std::string message =

@@ -14,6 +14,7 @@ namespace tapline::xml {
 
 constexpr size_t document_bytes_max = 1 << 20; // Large domains have some 50 KiB.
 constexpr size_t attributes_max = 1024;        // Of an element; libvirt has some ten.
+constexpr int depth_max = 256;                 // Of elements in each other.
 
 class Document {
 public:

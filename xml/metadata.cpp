@@ -59,6 +59,24 @@ std::vector<NamedValue> own_attributes(const Document& document, const xmlNode* 
     return found;
 }
 
+[[noreturn]] void refuse_element(const Document& document, const xmlNode* element,
+                                 const char* where) {
+    document.refuse(element, fmt::format("{} has no element <{}>", where, to_string(element->name)),
+                    "see tapline-xml(1) for those it has");
+}
+
+// Blanks and comments are all that may stand between elements.
+void check_no_text(const Document& document, const xmlNode* element) {
+    for (const xmlNode* each = element->children; each != nullptr; each = each->next) {
+        const bool is_text = each->type == XML_TEXT_NODE || each->type == XML_CDATA_SECTION_NODE;
+        if (is_text && xmlIsBlankNode(each) == 0) {
+            document.refuse(element,
+                            fmt::format("metadata holds text in <{}>", to_string(element->name)),
+                            "remove it: settings are attributes, see tapline-xml(1)");
+        }
+    }
+}
+
 [[noreturn]] void refuse_attribute(const Document& document, const xmlNode* element,
                                    const NamedValue& attribute) {
     document.refuse(element, fmt::format("metadata has no attribute '{}' here", attribute.name),
@@ -88,7 +106,16 @@ void read_attributes(const Document& document, InterfaceMetadata& metadata) {
     }
 }
 
+// Of one that holds nothing but attributes.
+void check_empty(const Document& document, const xmlNode* element) {
+    check_no_text(document, element);
+    for (const xmlNode* each : children(element)) {
+        refuse_element(document, each, "this element of the metadata");
+    }
+}
+
 void read_allow(const Document& document, const xmlNode* element, InterfaceMetadata& metadata) {
+    check_empty(document, element);
     for (const NamedValue& each : own_attributes(document, element)) {
         if (each.name != "mac") {
             refuse_attribute(document, element, each);
@@ -98,6 +125,7 @@ void read_allow(const Document& document, const xmlNode* element, InterfaceMetad
 }
 
 void read_pump(const Document& document, const xmlNode* element, InterfaceMetadata& metadata) {
+    check_empty(document, element);
     for (const NamedValue& each : own_attributes(document, element)) {
         const auto* known = std::ranges::find(pump_options, each.name, &PumpOption::name);
         if (known == pump_options.end()) {
@@ -138,13 +166,14 @@ InterfaceMetadata read_interface(const Document& document, const xmlNode* elemen
         .device = {},
         .pump_options = {}};
     read_attributes(document, metadata);
+    check_no_text(document, element);
     for (const xmlNode* each : children(element)) {
         if (is_element(each, "allow", metadata_namespace)) {
             read_allow(document, each, metadata);
         } else if (is_element(each, "pump", metadata_namespace)) {
             read_pump(document, each, metadata);
         } else if (!is_element(each, "was", metadata_namespace)) {
-            document.refuse(each, "metadata of an interface has no such element");
+            refuse_element(document, each, "metadata of an interface");
         }
     }
     check_pump_options(document, metadata);
@@ -202,12 +231,15 @@ std::vector<InterfaceMetadata> read_metadata(const Document& document) {
                         "put all into one");
     }
     const xmlNode* all = elements.empty() ? nullptr : elements.front();
+    if (all != nullptr) {
+        check_no_text(document, all);
+    }
     for (const xmlNode* element : children(all)) {
         if (is_element(element, "added", metadata_namespace)) {
             continue;
         }
         if (!is_element(element, "interface", metadata_namespace)) {
-            document.refuse(element, "metadata has no such element here");
+            refuse_element(document, element, "metadata of a domain");
         }
         InterfaceMetadata metadata = read_interface(document, element);
         if (std::ranges::find(found, metadata.mac, &InterfaceMetadata::mac) != found.end()) {

@@ -30,11 +30,16 @@ namespace {
 constexpr auto columns =
     "{:>2} {:>5} {:<10} {:<15} {:<12} {:<15} {:<17} {:<10} {:>6} {:>5} {:<5}\n";
 
+// As errors call it.
+std::string quoted(const std::string& file) {
+    return fmt::format("'{}'", file);
+}
+
 // Of a file, or of standard input where its name is "-". Stops when there is too much.
 std::string text_of(const std::string& file) {
     const UniqueFd opened(file == "-" ? -1 : ::open(file.c_str(), O_RDONLY | O_CLOEXEC));
     if (file != "-" && !opened) {
-        throw Error::from_errno(fmt::format("open domain XML {}", file));
+        throw Error::from_errno(fmt::format("open domain XML {}", quoted(file)));
     }
     std::string text;
     std::array<char, 4096> some{};
@@ -42,7 +47,7 @@ std::string text_of(const std::string& file) {
         const ssize_t bytes =
             ::read(opened ? opened.get() : STDIN_FILENO, some.data(), some.size());
         if (bytes < 0) {
-            throw Error::from_errno(fmt::format("read domain XML {}", file));
+            throw Error::from_errno(fmt::format("read domain XML {}", quoted(file)));
         }
         if (bytes == 0) {
             break;
@@ -92,7 +97,7 @@ int show_verb(const Arguments& arguments) {
         throw UsageError("show needs one FILE, or - for standard input");
     }
     const std::string& file = files.front();
-    const Domain domain = Domain::parse(text_of(file), file);
+    const Domain domain = Domain::parse(text_of(file), quoted(file));
     print_text(json ? to_line(to_json(domain)) + '\n' : as_text(domain));
     return 0;
 }
@@ -143,7 +148,7 @@ int convert_verb(const Arguments& arguments) {
     }
     const std::string& file = files.front();
     const Conversion conversion{.to = form_of(to), .drop = drop};
-    print_text(convert(text_of(file), file, conversion, which.value_or("all")));
+    print_text(convert(text_of(file), quoted(file), conversion, which.value_or("all")));
     return 0;
 }
 

@@ -264,15 +264,16 @@ TEST_F(Doctor, RefusesWhatIsNoDomainInOneSentence) {
     const Outcome outcome = doctor({"--domain-xml", write_domain("<interface type='direct'/>")});
     EXPECT_EQ(outcome.status, 1);
     EXPECT_EQ(outcome.output, "");
-    EXPECT_THAT(outcome.errors, AllOf(StartsWith("tapline: "), HasSubstr("/run/web1.xml, line 5: "),
-                                      HasSubstr("names no parent")));
+    EXPECT_THAT(outcome.errors,
+                AllOf(StartsWith("tapline: "), HasSubstr("'/run/web1.xml', line 5: "),
+                      HasSubstr("names no parent")));
     EXPECT_EQ(std::ranges::count(outcome.errors, '\n'), 1);
 }
 
 TEST_F(Doctor, RefusesADomainItCannotRead) {
     const Outcome missing = doctor({"--domain-xml", "/run/missing.xml"});
     EXPECT_EQ(missing.status, 1);
-    EXPECT_THAT(missing.errors, HasSubstr("/run/missing.xml: No such file or directory"));
+    EXPECT_THAT(missing.errors, HasSubstr("'/run/missing.xml': No such file or directory"));
     setenv("TAPLINE_EXEC_PATH", "/run", 1);
     const Outcome alone = doctor({"--domain-xml", write_domain("")});
     EXPECT_EQ(alone.status, 1);

@@ -49,7 +49,7 @@ TEST_F(DomainXml, IsNotPrintedWhereItIsRefused) {
     const Outcome outcome = xml({"convert", "--to=pump", file});
     EXPECT_EQ(outcome.status, 1);
     EXPECT_EQ(outcome.output, "");
-    EXPECT_EQ(outcome.errors, "tapline-xml: read domain XML /run/web1.xml, line 8: 'vlan' cannot "
+    EXPECT_EQ(outcome.errors, "tapline-xml: read domain XML '/run/web1.xml', line 8: 'vlan' cannot "
                               "be kept: a macvtap adds no tag; take a VLAN as parent (convert with "
                               "--drop vlan, or without vlan)\n");
 }

@@ -145,10 +145,25 @@ TEST(DomainMetadataRefuses, WhatItDoesNotKnow) {
                 HasSubstr("line 4: metadata has no attribute 'fd' here"));
     EXPECT_THAT(refusal_of(pump_with(), entry("parent='eth0'", "<tapline:allow ip='1'/>")),
                 HasSubstr("line 4: metadata has no attribute 'ip' here"));
-    EXPECT_THAT(refusal_of(pump_with(), entry("parent='eth0'", "<tapline:deny/>")),
-                HasSubstr("line 4: metadata of an interface has no such element"));
+    EXPECT_THAT(
+        refusal_of(pump_with(), entry("parent='eth0'", "<tapline:deny/>")),
+        HasSubstr("line 4: metadata of an interface has no element <deny> (see tapline-xml(1)"));
+    EXPECT_THAT(
+        refusal_of(pump_with(), entry("parent='eth0'", "<tapline:allow><b/></tapline:allow>")),
+        HasSubstr("line 4: this element of the metadata has no element <b>"));
     EXPECT_THAT(refusal_of(pump_with(), "<interface/>"),
-                HasSubstr("line 3: metadata has no such element here"));
+                HasSubstr("line 3: metadata of a domain has no element <interface>"));
+}
+
+TEST(DomainMetadataRefuses, Text) {
+    const std::string known = entry("parent='eth0'");
+    EXPECT_EQ(refusal_of(handoff, entry("parent='eth0'", "mode=vepa")),
+              "read domain XML a.xml, line 3: metadata holds text in <interface> "
+              "(remove it: settings are attributes, see tapline-xml(1))");
+    EXPECT_THAT(refusal_of(handoff, known + "<![CDATA[a]]>"), HasSubstr("text in <interfaces>"));
+    EXPECT_THAT(refusal_of(pump_with(), entry("parent='eth0'", "<tapline:pump>a</tapline:pump>")),
+                HasSubstr("line 4: metadata holds text in <pump>"));
+    EXPECT_EQ(refusal_of(handoff, known + " <!-- a -->"), "nothing was refused");
 }
 
 TEST(DomainMetadataRefuses, AddressesThatDoNotNameOneInterface) {

@@ -100,6 +100,32 @@ std::optional<double> age_since_boot(const fs::path& path) {
     return seconds(up) - (seconds(now) - seconds(facts.st_ctim));
 }
 
+// What is in the way is told as what it is. Nobody's but ours is replaced.
+void check_place(const fs::path& path) {
+    std::error_code none;
+    const fs::path around = path.parent_path();
+    const fs::file_status found = fs::symlink_status(path, none);
+    Error::Parts refusal{
+        .operation = fmt::format("install the hook as {}", path.string()),
+        .cause = "another program has this place",
+        .next_step = fmt::format("let that call {} \"$@\" with its input", self().string())};
+    if (fs::exists(fs::symlink_status(around, none)) && !fs::is_directory(around, none)) {
+        refusal.cause = fmt::format("{} is no folder", around.string());
+        refusal.next_step =
+            fmt::format("as root: look what it is for, then rm {}", around.string());
+    } else if (!fs::exists(found)) {
+        return;
+    } else if (fs::is_directory(path, none)) {
+        refusal.cause = "it is a folder";
+        refusal.next_step = "as root: look what is in it, then move it away";
+    } else if (fs::is_symlink(found) && !fs::exists(path, none)) {
+        refusal.cause = fmt::format("it is a link to {}, which is not there",
+                                    fs::read_symlink(path, none).string());
+        refusal.next_step = fmt::format("as root: rm {}", path.string());
+    }
+    throw Error(refusal);
+}
+
 bool libvirtd_must_restart() {
     const auto start = start_of_libvirtd();
     if (!start) {
@@ -122,15 +148,12 @@ bool libvirtd_must_restart() {
 
 Installation install_hook() {
     const fs::path path = has_folder_of_hooks() ? one_of_many : only_hook;
-    std::error_code failure;
-    if (fs::exists(fs::symlink_status(path)) && !is_ours(path)) {
-        throw Error(
-            {.operation = fmt::format("install the hook as {}", path.string()),
-             .cause = "another program has this place",
-             .next_step = fmt::format("let that call {} \"$@\" with its input", self().string())});
+    if (!is_ours(path)) {
+        check_place(path);
     }
     const bool there = is_ours(path) && fs::read_symlink(path) == self();
     if (!there) {
+        std::error_code failure;
         fs::create_directories(path.parent_path(), failure);
         unlink(path.c_str());
         if (symlink(self().c_str(), path.c_str()) < 0) {

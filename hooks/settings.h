@@ -10,7 +10,7 @@ struct Settings {
     // [migrate]: how a parent of the host a domain comes from is called here.
     std::map<std::string, std::string> parents;
 
-    // Empty where there is no such file. Throws Error for what it does not know.
+    // Empty where there is no such file. Throws Error with the line for what it does not know.
     static Settings read();
 };
 

@@ -18,9 +18,11 @@
 
 #include "config.h"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <limits>
@@ -30,15 +32,35 @@ namespace tapline::hooks {
 namespace {
 
 constexpr size_t hook_arguments = 5; // With the program's name.
+constexpr auto no_uuid = "it has no <uuid>, by which what is made for it is recorded";
+constexpr auto next_step = "give the output of `virsh dumpxml NAME`";
 
-// Stops when there is too much.
-std::string read_input() {
+// More than a domain of ours may have: that of others is looked through, too.
+constexpr size_t input_bytes_max = 16 * xml::document_bytes_max;
+
+std::string reading(const std::string& domain) {
+    return fmt::format("read the XML of domain '{}' from standard input", domain);
+}
+
+[[noreturn]] void refuse(const std::string& domain, const std::string& cause) {
+    throw Error({.operation = reading(domain), .cause = cause, .next_step = next_step});
+}
+
+std::string read_input(const std::string& domain) {
     std::string text;
     std::array<char, 65536> some{};
     ssize_t bytes = 0;
-    while (text.size() <= xml::document_bytes_max &&
-           (bytes = read(STDIN_FILENO, some.data(), some.size())) > 0) {
+    while ((bytes = read(STDIN_FILENO, some.data(), some.size())) > 0) {
         text.append(some.data(), static_cast<size_t>(bytes));
+        if (text.size() > input_bytes_max) {
+            refuse(domain, fmt::format("it is longer than {} bytes", input_bytes_max));
+        }
+    }
+    if (bytes < 0) {
+        throw Error::from_errno(reading(domain), next_step);
+    }
+    if (text.find("<domain") == std::string::npos) {
+        refuse(domain, text.empty() ? "it is empty" : "it holds no <domain>");
     }
     return text;
 }
@@ -54,7 +76,11 @@ bool mentions_direct(std::string_view text) {
 }
 
 xml::Domain parse(const std::string& text) {
-    return xml::Domain::parse(text, "from libvirt");
+    xml::Domain domain = xml::Domain::parse(text, "from libvirt");
+    if (domain.uuid.empty() && mentions_tapline(text)) {
+        refuse(domain.name, no_uuid);
+    }
+    return domain;
 }
 
 // libvirt writes it near the beginning. The rest may be damaged: what was made shall go anyhow.
@@ -75,23 +101,38 @@ void print_for_this_host(const std::string& text) {
     }
 }
 
-int serve(const std::string& operation) {
-    const std::string text = read_input();
+void release_domain(const std::string& domain, const std::string& text) {
+    const std::string uuid = uuid_in(text);
+    if (!uuid.empty()) {
+        release(uuid);
+    } else if (mentions_tapline(text)) {
+        refuse(domain, no_uuid);
+    }
+}
+
+void serve_domain(const std::string& domain, const std::string& operation) {
+    const std::string text = read_input(domain);
     const bool concerned = mentions_tapline(text) || mentions_direct(text);
     if (operation == "prepare" && concerned) {
         prepare(parse(text));
     } else if ((operation == "migrate" || operation == "restore") && concerned) {
         print_for_this_host(text);
     } else if ((operation == "reconnect" || operation == "attach") && mentions_tapline(text)) {
-        try {
-            reconnect(parse(text));
-        } catch (const std::exception& error) { // libvirt would end a domain that is well.
-            log(LogLevel::warning, "{}", error.what());
-        }
+        reconnect(parse(text));
     } else if (operation == "release") {
-        if (const std::string uuid = uuid_in(text); !uuid.empty()) {
-            release(uuid);
+        release_domain(domain, text);
+    }
+}
+
+int serve(const std::string& domain, const std::string& operation) {
+    constexpr std::array<std::string_view, 4> refusable{"prepare", "migrate", "restore", "release"};
+    try {
+        serve_domain(domain, operation);
+    } catch (const std::exception& error) {
+        if (std::ranges::find(refusable, operation) != refusable.end()) {
+            throw;
         }
+        log(LogLevel::warning, "{}", error.what()); // libvirt would end a domain that is well.
     }
     return 0;
 }
@@ -159,7 +200,7 @@ constexpr Verb keep_pump_verbs[] = {{"keep-pump", "", keep_pump_verb}};
 int run(Arguments arguments) {
     arguments.front() = "tapline-hook";
     if (arguments.size() == hook_arguments) {
-        return serve(arguments[2]);
+        return serve(arguments[1], arguments[2]);
     }
     if (arguments.size() == 2 && arguments[1] == "--version") {
         print("tapline-hook {}\n", TAPLINE_VERSION);

@@ -1,5 +1,7 @@
 """The hook alone, called as libvirt would."""
 
+import re
+
 import pytest
 
 from conftest import LAB, need_root
@@ -126,12 +128,71 @@ def test_parents_are_renamed_and_nothing_else(host, settings, operation):
 
 
 @pytest.mark.parametrize("text, cause", [
-    ("[migrate]\nlan = a/b\n", "a/b"), ("[migrated]\nlan = eth0\n", r"no group \[migrated\]"),
-    ("lan = eth0\n", "tapline.conf")])
+    ("[migrate]\nlan = a/b\n", r"line 2: \[migrate\] lan: its value names no interface: .*'a/b'"),
+    ("[migrate]\n\neth0 =\n", r"line 3: \[migrate\] eth0: its value .* 1 to 15 characters"),
+    ("[migrate]\neth0[de] = wire0\n", r"line 2: \[migrate\] eth0\[de\]: its name .* bracket"),
+    ("[migrate]\neth0 = 'wire0'\n", "line 2: .* holds a quote"),
+    ("[migrate]\na = b\na = c\n", r"line 3: \[migrate\] has key 'a' twice"),
+    ("[migrate]\nwire0\n", "line 2: 'wire0' is neither"),
+    ("[migrated]\nlan = eth0\n", r"line 1: there is no group \[migrated\]"),
+    ("lan = eth0\n", "line 1: key 'lan' is in no group"),
+    ("[migrate]\nlan = \033[31m\n", "line 2: it is no text"),
+    ("\0" * 10, "line 1: it is no text"),
+    ("\0" * 2000000, "longer than 65536 bytes")], ids=range(11))
 def test_bad_settings_are_refused(host, settings, text, cause):
     settings(text)
-    with pytest.raises(Failure, match=cause):
+    with pytest.raises(Failure, match=rf"read /etc/tapline/tapline.conf.*{cause}.*tapline-hook\(1"):
         host.hook("guest", "migrate", DOMAIN)
+
+
+@pytest.mark.parametrize("make, cause", [
+    ("mkfifo $0", "no plain file"), ("mkdir $0", "no plain file"),
+    ("ln -s /nowhere $0", "a link to what is not there"),
+    (r"printf '[migrate]\nlan = \377\376\n' >$0", "line 2: it is no text in UTF-8")],
+    ids=["fifo", "folder", "link", "bytes"])
+def test_damaged_settings_are_refused(host, make, cause):
+    path = "/etc/tapline/tapline.conf"
+    host.run("sh", "-c", make, path)
+    try:
+        with pytest.raises(Failure, match=rf"read {path}.*{cause}.*\("):
+            host.hook("guest", "migrate", DOMAIN)
+    finally:
+        host.run("rm", "-r", path)
+
+
+def test_settings_may_lie_behind_a_link(host, settings):
+    settings("")
+    host.write("/run/settings", f"# Ours\n[migrate]\n\n{PARENT} = lan\n")
+    host.run("ln", "-sf", "/run/settings", "/etc/tapline/tapline.conf")
+    assert "parent='lan'" in host.hook("guest", "migrate", DOMAIN)
+
+
+@pytest.mark.parametrize("redirection, cause", [
+    ("</etc", "Is a directory"), ("<&-", "it is empty"),
+    ("</run/noise", "it holds no <domain>"), ("</dev/zero", "it is longer than")])
+@pytest.mark.parametrize("operation", ["prepare", "migrate", "restore", "release", "reconnect"])
+def test_input_that_is_no_domain_is_told(host, operation, redirection, cause):
+    host.run("sh", "-c", "head -c 3000000 /dev/urandom >/run/noise")
+    command = f"{HOOK} guest {operation} begin - {redirection} 2>&1"
+    said = f"read the XML of domain 'guest' from standard input: {cause}.*virsh dumpxml"
+    if operation == "reconnect":  # libvirt would end a domain that is well.
+        assert re.search(said, host.run("sh", "-c", command))
+    else:
+        with pytest.raises(Failure, match=said):
+            host.run("sh", "-c", command)
+
+
+def test_domain_that_is_too_long_is_not_taken_for_a_foreign_one(host):
+    padded = DOMAIN.replace("<name>", f"<!--{' ' * 3000000}--><name>", 1)
+    with pytest.raises(Failure, match="longer than 1048576 bytes"):
+        host.hook("guest", "prepare", padded)
+    assert host.hook("other", "prepare", FOREIGN + " " * 3000000) == ""
+
+
+@pytest.mark.parametrize("operation", ["prepare", "release"])
+def test_domain_without_uuid_is_told(host, operation):
+    with pytest.raises(Failure, match="domain 'guest' .* no <uuid>.*virsh dumpxml"):
+        host.hook("guest", operation, re.sub("<uuid>.*</uuid>", "", DOMAIN))
 
 
 SYSTEMCTL = """#!/bin/sh
@@ -215,3 +276,16 @@ def test_foreign_hook_is_left(host):
     host.run("tapline", "hook", "uninstall")
     assert host.run("cat", "/etc/libvirt/hooks/qemu.d/tapline") == "#!/bin/sh\n"
     host.run("rm", "/etc/libvirt/hooks/qemu.d/tapline")
+
+
+@pytest.mark.parametrize("place, make, cause", [
+    ("qemu.d/tapline", "ln -s /nowhere", "it is a link to /nowhere, which is not there"),
+    ("qemu.d/tapline", "mkdir", "it is a folder"),
+    ("qemu.d", "touch", "/etc/libvirt/hooks/qemu.d is no folder")])
+def test_what_is_in_the_place_of_the_hook_is_told(host, place, make, cause):
+    path = f"/etc/libvirt/hooks/{place}"
+    host.run("sh", "-c", f"rm -rf /etc/libvirt/hooks/qemu.d; mkdir -p $(dirname {path}); "
+                         f"{make} {path}")
+    with pytest.raises(Failure, match=f"{cause} .as root: "):
+        host.run("tapline", "hook", "install")
+    host.run("rm", "-r", path)

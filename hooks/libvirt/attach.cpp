@@ -1,8 +1,10 @@
 #include "hooks/libvirt/attach.h"
 
 #include "backend/base/error.h"
+#include "backend/base/signals_held_back.h"
 #include "hooks/libvirt/made_device.h"
 #include "hooks/libvirt/passed_card.h"
+#include "hooks/libvirt/plug_lock.h"
 #include "hooks/libvirt/undo.h"
 
 #include <fmt/format.h>
@@ -121,6 +123,7 @@ Affected Affected::choose(const Domain& domain, bool live, bool config) {
 }
 
 AttachedCard attach(const Domain& domain, const NewCard& card, const Affected& affected) {
+    const auto lock = lock_plugging(domain);
     Netlink netlink = Netlink::open();
     InterfaceText text = card.text;
     text.mac = choose_mac(netlink, text).text();
@@ -135,7 +138,9 @@ AttachedCard attach(const Domain& domain, const NewCard& card, const Affected& a
     }
     if (affected.live) {
         check_place(domain, Description::live, attachment);
+        domain.reach_qemu(); // To wait for one that hangs later is to wait with a card half made.
     }
+    const SignalsHeldBack held_back; // Delivered when the card is in order, or gone.
     Undo undo;
     if (card.way == Way::fds) {
         attach_by_hand(domain, attachment, card, undo);

@@ -1,10 +1,8 @@
 #include "backend/base/error.h"
 #include "backend/base/output.h"
-#include "backend/base/signals_held_back.h"
 #include "backend/interface_options.h"
 #include "backend/json.h"
 #include "hooks/libvirt/attach.h"
-#include "hooks/libvirt/plug_lock.h"
 #include "hooks/libvirt/verbs.h"
 #include "iouring/policy_options.h"
 #include "xml/names.h"
@@ -85,8 +83,6 @@ int attach_verb(const Arguments& arguments) {
     const Connection connection = Connection::open(uri);
     const Domain domain = connection.find(names.front());
     const auto affected = Affected::choose(domain, live || card.way == Way::fds, config);
-    const PlugLock lock;
-    const SignalsHeldBack held_back; // Delivered when the card is in order, or gone.
     const AttachedCard attached = attach(domain, card, affected);
     print("{}\n", tell(domain, card, attached, json));
     return 0;

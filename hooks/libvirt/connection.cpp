@@ -96,6 +96,19 @@ bool Domain::answers() const {
            (info.state != VIR_DOMAIN_CONTROL_ERROR && info.stateTime < busy_limit_ms);
 }
 
+// The least of what libvirt asks QEMU itself: it does not taint the domain.
+void Domain::reach_qemu() const {
+    virDomainIOThreadInfoPtr* threads = nullptr;
+    const int count = virDomainGetIOThreadInfo(get(), &threads, VIR_DOMAIN_AFFECT_LIVE);
+    if (count < 0) {
+        refuse(fmt::format("ask QEMU of domain '{}'", name()));
+    }
+    const std::unique_ptr<virDomainIOThreadInfoPtr, decltype(&std::free)> owned(threads, std::free);
+    for (virDomainIOThreadInfoPtr thread : std::span(threads, static_cast<size_t>(count))) {
+        virDomainIOThreadInfoFree(thread);
+    }
+}
+
 std::string Domain::xml(Description description) const {
     const unsigned flags = description == Description::config ? VIR_DOMAIN_XML_INACTIVE : 0;
     const Text text = own(virDomainGetXMLDesc(get(), flags));
@@ -174,10 +187,10 @@ Connection Connection::open(const std::optional<std::string>& uri) {
 }
 
 Domain Connection::find(const std::string& name_or_uuid) const {
-    virDomainPtr found = virDomainLookupByName(get(), name_or_uuid.c_str());
-    if (found == nullptr) {
-        found = virDomainLookupByUUIDString(get(), name_or_uuid.c_str());
+    if (const virDomainPtr named = virDomainLookupByName(get(), name_or_uuid.c_str())) {
+        return Domain(named);
     }
+    const virDomainPtr found = virDomainLookupByUUIDString(get(), name_or_uuid.c_str());
     if (found == nullptr) {
         throw Error({.operation = fmt::format("find domain '{}'", name_or_uuid),
                      .cause = "libvirt knows none of that name or UUID",
@@ -186,16 +199,21 @@ Domain Connection::find(const std::string& name_or_uuid) const {
     return Domain(found);
 }
 
-bool Connection::is_running(const std::string& uuid) const {
+std::optional<Domain> Connection::find_by_uuid(const std::string& uuid) const {
     const virDomainPtr found = virDomainLookupByUUIDString(get(), uuid.c_str());
     if (found != nullptr) {
-        return Domain(found).is_active();
+        return Domain(found);
     }
     const virError* error = virGetLastError();
     if (error == nullptr || error->code != VIR_ERR_NO_DOMAIN) {
         refuse(fmt::format("look for domain {}", uuid));
     }
-    return false;
+    return std::nullopt;
+}
+
+bool Connection::is_running(const std::string& uuid) const {
+    const auto found = find_by_uuid(uuid);
+    return found && found->is_active();
 }
 
 std::vector<Domain> Connection::running() const {

@@ -36,6 +36,9 @@ public:
     bool answers() const;
     std::string xml(Description description) const;
 
+    // Asks it something, and so waits for one that hangs, as all that changes it would.
+    void reach_qemu() const;
+
     // The element of a namespace; nothing where there is none.
     std::optional<std::string> metadata(Description description, const std::string& uri) const;
     // Nothing: removes it.
@@ -61,6 +64,7 @@ public:
 
     virConnectPtr get() const { return connection_.get(); }
     Domain find(const std::string& name_or_uuid) const;
+    std::optional<Domain> find_by_uuid(const std::string& uuid) const; // Not by a name like it.
     bool is_running(const std::string& uuid) const;
     std::vector<Domain> running() const;
 

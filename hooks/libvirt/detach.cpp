@@ -1,7 +1,9 @@
 #include "backend/base/error.h"
+#include "backend/base/signals_held_back.h"
 #include "hooks/libvirt/attach.h"
 #include "hooks/libvirt/made_device.h"
 #include "hooks/libvirt/passed_card.h"
+#include "hooks/libvirt/plug_lock.h"
 #include "hooks/libvirt/undo.h"
 #include "xml/document.h"
 #include "xml/names.h"
@@ -59,9 +61,13 @@ void detach_from(const Domain& domain, Description description, const MacAddress
 }
 
 // libvirt waits some seconds itself, and then no longer.
-void wait_until_gone(const Domain& domain, const MacAddress& mac, std::chrono::milliseconds limit) {
+void wait_until_gone(const Domain& domain, const MacAddress& mac, std::chrono::milliseconds limit,
+                     const SignalsHeldBack& held_back) {
     const auto end = std::chrono::steady_clock::now() + limit;
     while (find_interface(domain, Description::live, mac)) {
+        if (held_back.any()) {
+            throw Error({.operation = detachment_of(mac, domain), .cause = "a signal ended it"});
+        }
         if (std::chrono::steady_clock::now() >= end) {
             throw_not_given_up(domain, mac, limit);
         }
@@ -91,9 +97,10 @@ bool detach_live(const Connection& connection, const Domain& domain, const MacAd
         take_card_back(connection, domain, mac, limit);
         remove_entry(domain, Description::live, passed_entries, mac);
     } else if (interface) {
+        const SignalsHeldBack held_back; // Delivered when the entry is gone for good, or back.
         Undo undo;
         detach_from(domain, Description::live, mac, interface->text, undo);
-        wait_until_gone(domain, mac, limit);
+        wait_until_gone(domain, mac, limit, held_back);
         undo.forget();
     } else {
         remove_entry(domain, Description::live, interface_entries, mac);
@@ -123,6 +130,7 @@ bool detach_config(const Domain& domain, const MacAddress& mac) {
 
 void detach(const Connection& connection, const Domain& domain, const MacAddress& mac,
             const Affected& affected, std::chrono::milliseconds limit) {
+    const auto lock = lock_plugging(domain);
     // The guest may not let its card go: then nothing else shall have changed.
     bool found = affected.live && detach_live(connection, domain, mac, limit);
     found |= affected.config && detach_config(domain, mac);

@@ -2,7 +2,6 @@
 #include "backend/base/number.h"
 #include "hooks/libvirt/attach.h"
 #include "hooks/libvirt/events.h"
-#include "hooks/libvirt/plug_lock.h"
 #include "hooks/libvirt/verbs.h"
 
 namespace tapline::libvirt {
@@ -34,7 +33,6 @@ int detach_verb(const Arguments& arguments) {
     use_main_loop();
     const Connection connection = Connection::open(uri);
     const Domain domain = connection.find(names[0]);
-    const PlugLock lock;
     detach(connection, domain, mac, Affected::choose(domain, live, config), limit);
     return 0;
 }

@@ -1,18 +1,30 @@
 #include "hooks/libvirt/made_device.h"
 
 #include "backend/base/error.h"
+#include "backend/base/log.h"
 #include "hooks/domain_record.h"
 #include "hooks/interface_life.h"
+#include "hooks/lifecycle.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 
 namespace tapline::libvirt {
 namespace {
 
 using hooks::DomainRecord;
 using hooks::MadeInterface;
+
+// What could not be removed stays recorded.
+void remove_quietly(Netlink& netlink, DomainRecord& record, const MadeInterface& made) {
+    try {
+        hooks::remove_all(netlink, record, {made});
+    } catch (const std::exception& error) { // What failed first is what is thrown.
+        log(LogLevel::warning, "{}", error.what());
+    }
+}
 
 } // namespace
 
@@ -32,7 +44,7 @@ void make_device(const std::string& uuid, const hooks::InterfacePlan& plan) {
     try {
         record.put(hooks::make_interface(netlink, plan));
     } catch (...) {
-        record.drop(name);
+        remove_quietly(netlink, record, MadeInterface::of(plan));
         throw;
     }
 }
@@ -43,8 +55,7 @@ void remove_device(const std::string& uuid, const std::string& device) {
     const std::vector<MadeInterface> all = record.interfaces();
     const auto made = std::ranges::find(all, device, &MadeInterface::device);
     if (made != all.end()) {
-        hooks::remove_interface(netlink, *made);
-        record.drop(device);
+        hooks::remove_all(netlink, record, {*made});
     }
 }
 

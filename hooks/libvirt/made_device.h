@@ -9,7 +9,7 @@
 
 namespace tapline::libvirt {
 
-// Throws Error, with nothing left, also where there is a device of that name.
+// Throws Error, with nothing left that could be removed, also where there is a device of that name.
 void make_device(const std::string& uuid, const hooks::InterfacePlan& plan);
 // Goes on where it was not recorded for that domain. Throws Error.
 void remove_device(const std::string& uuid, const std::string& device);

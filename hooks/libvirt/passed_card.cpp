@@ -32,6 +32,12 @@ std::string netdev_id(const MacAddress& mac) {
     return "tapline-net-" + hex_of(mac);
 }
 
+void close_passed(const Domain& domain, const std::string& name) {
+    try {
+        ask_qemu(domain, "closefd", {{"fdname", name}});
+    } catch (const Error&) {} // As it should, where netdev_add has taken it.
+}
+
 // Gives QEMU the descriptors under names, which netdev_add then takes. Returns the names.
 class Passing {
 public:
@@ -41,8 +47,7 @@ public:
     void pass(const char* what, int fd, std::string& names) {
         const std::string name = fmt::format("{}-{}-{}", prefix_, what, count_++);
         ask_qemu(domain_, "getfd", {{"fdname", name}}, fd);
-        // Fails, as it should, once netdev_add has taken it.
-        undo_.add([this, name] { ask_qemu(domain_, "closefd", {{"fdname", name}}); });
+        undo_.add([&domain = domain_, name] { close_passed(domain, name); });
         names += (names.empty() ? "" : ":") + name;
     }
 

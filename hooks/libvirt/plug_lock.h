@@ -1,17 +1,15 @@
-// One card is plugged in or out at a time: each reads a domain's metadata, changes and writes it.
+// One card at a time is plugged into a domain or out of it: each reads the domain's metadata,
+// changes and writes it.
 #pragma once
 
-#include "backend/base/unique_fd.h"
+#include "hooks/domain_lock.h"
 
 namespace tapline::libvirt {
 
-// Held across calls to libvirt, so no hook may wait for it; none does.
-class PlugLock {
-public:
-    PlugLock(); // Waits for the one before. Throws Error.
+class Domain;
 
-private:
-    UniqueFd folder_;
-};
+// Held across calls to libvirt, so no hook may wait for it; none does. Waits some time for who has
+// it. Throws Error.
+hooks::DomainLock lock_plugging(const Domain& domain);
 
 } // namespace tapline::libvirt

@@ -1,6 +1,8 @@
 // Steps that are undone in reverse, unless all of what they belong to was done.
 #pragma once
 
+#include "backend/base/log.h"
+
 #include <exception>
 #include <functional>
 #include <utility>
@@ -17,7 +19,8 @@ public:
         for (; !steps_.empty(); steps_.pop_back()) {
             try {
                 steps_.back()();
-            } catch (const std::exception&) { // What failed first is what is told.
+            } catch (const std::exception& error) { // What failed first is thrown already.
+                log(LogLevel::warning, "{}", error.what());
             }
         }
     }

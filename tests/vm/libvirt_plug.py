@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 
 from lab import PARENT
 from libvirt_cards import DIRECT
@@ -67,6 +68,25 @@ def plugged(host, guest, way, *options, trusted=False):
         else:
             detach(host)
     wait_for(lambda: CARD not in guest.run("ls /sys/class/net").split(), "the card to go")
+
+
+@contextlib.contextmanager
+def pump_that_cannot_be_stopped(host, device):
+    """As long as the block lasts: its lock cannot be opened."""
+    pumps = "/run/tapline/pumps"
+    lock = f"{device}.lock"
+    host.run("sh", "-ec", f"mkdir -p {pumps}; cd {pumps}; touch {device}.options {lock}; "
+                          f"mv {lock} aside; mknod {lock} c 10 250")  # Nobody's number.
+    try:
+        yield
+    finally:
+        host.run("sh", "-ec", f"cd {pumps}; mv aside {lock}")
+
+
+def busy_s(host):
+    """How long QEMU has been asked something and not answered."""
+    busy = re.match(r"occupied \((.*)s\)", host.virsh("domcontrol", NAME))
+    return float(busy[1]) if busy else 0
 
 
 def wait_for(condition, what):

@@ -1,6 +1,8 @@
 """Cards are plugged into running guests and out again, in every way there is."""
 
+import contextlib
 import json
+import os
 import signal
 
 import pytest
@@ -8,11 +10,11 @@ import pytest
 import traffic
 from conftest import LAB, need
 from lab import PARENT, PEER_IPV4, open_lab
-from libvirt_guest import MACHINE, define, domain_xml
+from libvirt_guest import MACHINE, LibvirtGuest, define, domain_xml
 from libvirt_host import TAPLINE, LibvirtHost
-from libvirt_plug import (CARD, MAC, NAME, WAYS, attach, detach, guest_without_cards, listed,
-                          plugged, tapline, wait_for)
-from process import Child, Failure
+from libvirt_plug import (CARD, MAC, NAME, WAYS, attach, busy_s, detach, guest_without_cards,
+                          listed, plugged, pump_that_cannot_be_stopped, tapline, wait_for)
+from process import Child, Deadline, Failure, TalkingChild
 
 DATA_MIB = 4
 STOPPED = "stopped"  # Without shared memory, and it never runs.
@@ -177,8 +179,7 @@ def test_rest_of_a_card_that_others_took_is_detached(host, guest, way):
         if way == "fds":
             for command, name in ("device_del", "tapline-525400123407"), \
                     ("netdev_del", "tapline-net-525400123407"):
-                host.virsh("qemu-monitor-command", NAME, "--cmd", json.dumps(
-                    {"execute": command, "arguments": {"id": name}}))
+                ask_qemu(host, command, id=name)
                 wait_for(lambda: CARD not in guest.run("ls /sys/class/net"), "the card to go")
         else:
             kind = "ethernet" if way == "handoff" else "vhostuser"
@@ -186,16 +187,85 @@ def test_rest_of_a_card_that_others_took_is_detached(host, guest, way):
 
 
 def test_guest_that_keeps_its_card_is_told_of(host, guest):
-    with plugged(host, guest, "fds"):
-        host.virsh("suspend", NAME)
-        try:
-            with pytest.raises(Failure, match="has not given the card up in 1 s"):
-                detach(host, "--wait", "1")
-        finally:
-            host.virsh("resume", NAME)
+    with plugged(host, guest, "fds"), suspended(host), \
+            pytest.raises(Failure, match="has not given the card up in 1 s"):
+        detach(host, "--wait", "1")
 
 
-# Last: its guest ends.
+@contextlib.contextmanager
+def suspended(host):
+    host.virsh("suspend", NAME)
+    try:
+        yield
+    finally:
+        host.virsh("resume", NAME)
+
+
+def test_wait_for_one_guest_can_be_ended_and_is_not_for_others(host, guest):
+    log = host.lab.path("detach.log")
+    with plugged(host, guest, "handoff"):
+        entry = f"mac='{MAC}'"
+        with suspended(host):
+            with Child(host.command(TAPLINE, "libvirt", "detach", NAME, MAC, "--wait", "600"),
+                       log) as child:
+                wait_for(lambda: entry not in description(host, NAME).replace('"', "'"),
+                         "the detachment to begin")
+                attach(host, "handoff", domain=STOPPED)
+                detach(host, domain=STOPPED)
+                child.signal(signal.SIGTERM)
+                assert child.process.wait(60) == -signal.SIGTERM
+        assert entry in description(host, NAME).replace('"', "'")
+
+
+def test_wait_for_a_qemu_that_hangs_can_be_ended(host, guest):
+    qemu, = host.pids("/qemu-system-x86_64 ")
+    os.kill(qemu, signal.SIGSTOP)
+    try:
+        with Child(host.command(TAPLINE, "libvirt", "attach", NAME, "--parent", PARENT, "--mac",
+                                MAC), host.lab.path("attach.log")) as child:
+            wait_for(lambda: busy_s(host) > 0, "QEMU to be asked")
+            child.signal(signal.SIGTERM)
+            assert child.process.wait(60) == -signal.SIGTERM
+    finally:
+        os.kill(qemu, signal.SIGCONT)
+    wait_for(lambda: not busy_s(host), "QEMU to answer")
+    with plugged(host, guest, "handoff"):
+        pass
+
+
+def test_lock_is_not_for_everybody_to_take(host, guest):
+    command = host.command("setpriv", "--reuid=nobody", "--clear-groups", "flock", "/run/tapline",
+                           "sh", "-c", "echo locked; exec sleep 600")
+    with TalkingChild(command, host.lab.path("flock.log")) as child:
+        child.read_until(b"locked\n", Deadline(60))
+        attach(host, "handoff", domain=STOPPED)
+        detach(host, domain=STOPPED)
+
+
+def test_card_that_qemu_refuses_leaves_no_descriptors(host, guest):
+    qemu, = host.pids("/qemu-system-x86_64 ")
+    netdev = f"tapline-net-{MAC.replace(':', '')}"
+    ask_qemu(host, "netdev_add", type="hubport", hubid=7, id=netdev)
+    before = len(os.listdir(f"/proc/{qemu}/fd"))
+    try:
+        assert "Duplicate ID" in refusal_of(host, "fds", "--queues", "2")
+        assert len(os.listdir(f"/proc/{qemu}/fd")) == before
+    finally:
+        ask_qemu(host, "netdev_del", id=netdev)
+
+
+def ask_qemu(host, command, **arguments):
+    host.virsh("qemu-monitor-command", NAME, "--cmd",
+               json.dumps({"execute": command, "arguments": arguments}))
+
+
+def test_what_could_not_be_removed_stays_recorded(host, guest):
+    with pump_that_cannot_be_stopped(host, DEVICE):
+        assert f"{DEVICE}.lock" in refusal_of(host, "pump")
+    detach(host)
+
+
+# The last two: the guest ends, and another one starts.
 def test_cards_outlive_libvirtd_and_end_with_their_guest(host, guest):
     before = host.trace()
     for number, way in enumerate(WAYS):
@@ -209,3 +279,17 @@ def test_cards_outlive_libvirtd_and_end_with_their_guest(host, guest):
     assert traffic.ping(guest, PEER_IPV4, count=2).loss_percent == 0
     host.virsh("destroy", NAME)
     assert host.trace() == before
+
+
+def test_next_start_has_its_card(host, guest):
+    attach(host, "handoff", "--config")
+    # The emulator of the tests comes without the ROMs that cards boot from.
+    xml = host.virsh("dumpxml", NAME, "--inactive")
+    xml = xml.replace("</interface>", "<rom enabled='no'/></interface>")
+    host.virsh("define", write(host, xml))
+    host.virsh("start", NAME)
+    with LibvirtGuest(host, NAME) as started:
+        started.wait_booted()
+        assert traffic.ping(started, PEER_IPV4, count=2).loss_percent == 0
+    host.virsh("destroy", NAME)
+    detach(host)

@@ -30,6 +30,16 @@ template <typename Do> void log_refusal(Do act) {
     }
 }
 
+template <typename Do> void log_refusal(LogLimit& limit, Do act) {
+    try {
+        act();
+    } catch (const Error& error) {
+        if (limit.allows()) {
+            log(LogLevel::warning, "{}", error.what());
+        }
+    }
+}
+
 } // namespace
 
 Agent::Agent(MainLoop& loop, Options options) : loop_(loop), options_(std::move(options)) {
@@ -101,15 +111,15 @@ void Agent::work() {
     }
 }
 
-// A pump that was started again may have made its device anew, and libvirt does not know.
+// The hook makes devices anew that were deleted under a guest, and libvirt tells of no change.
 void Agent::look_for_new_devices() {
     std::map<std::string, int> now;
     log_refusal([&] {
         for (const MacvtapDevice& device : list_macvtaps(netlink_)) {
             now.emplace(device.name, device.index);
         }
-        for (const auto& [uuid, devices] : seen_) {
-            for (const auto& [name, device] : devices) {
+        for (const auto& [uuid, guest] : guests_) {
+            for (const auto& [name, device] : guest.devices) {
                 const auto found = now.find(name);
                 if (found != now.end() && found->second != device.index) {
                     domains_.insert(uuid);
@@ -129,30 +139,35 @@ void Agent::look_again() {
 }
 
 void Agent::look_at(const std::string& uuid) {
-    if (!session_->connection.is_running(uuid)) {
+    const auto domain = session_->connection.find_by_uuid(uuid);
+    if (!domain || !domain->is_active()) {
         silent_.erase(uuid);
-        seen_.erase(uuid);
+        guests_.erase(uuid);
         look_for_leftovers_ = true;
         return;
     }
-    const Domain domain = session_->connection.find(uuid);
-    if (!domain.answers()) { // To ask it now is to wait for as long as that takes.
-        if (silent_.insert(uuid).second) {
+    Guest& guest = guests_[uuid];
+    if (!domain->answers()) { // To ask it now is to wait for as long as that takes.
+        if (silent_.insert(uuid).second && guest.silences.allows()) {
             log(LogLevel::warning,
-                "QEMU of domain '{}' does not answer: looking again until it does", domain.name());
+                "QEMU of domain '{}' does not answer: looking again until it does", domain->name());
         }
         return;
     }
     silent_.erase(uuid);
-    Devices& devices = seen_[uuid];
+    log_refusal(guest.failures, [&] { look_at_running(*domain, guest); });
+}
+
+void Agent::look_at_running(const Domain& domain, Guest& guest) {
     for (const Card& card : running_cards(domain, options_.direct)) {
         if (!card.libvirt_follows && !card.id.empty() && !card.device.empty()) {
-            log_refusal([&] { sync(domain, card, devices); });
+            Device& device = guest.devices[card.device];
+            log_refusal(device.failures, [&] { sync(domain, card, device); });
         }
     }
 }
 
-void Agent::sync(const Domain& domain, const Card& card, Devices& devices) {
+void Agent::sync(const Domain& domain, const Card& card, Device& seen) {
     // Also where nothing may follow: QEMU tells of the next change only once it was asked.
     const RxFilter guest =
         card.tells_filter
@@ -163,12 +178,12 @@ void Agent::sync(const Domain& domain, const Card& card, Devices& devices) {
     if (!filter) {
         return; // It went just now; so does the guest, or a new one comes.
     }
-    Device& seen = devices.try_emplace(card.device, Device{}).first->second;
     seen.index = device.index;
     if (guest.mac == filter->mac) {
-        seen.refused_mac.reset();
-    } else if (!card.policy.trusts_mac && guest.mac && guest.mac != seen.refused_mac) {
-        seen.refused_mac = guest.mac;
+        seen.refused_told = false;
+    } else if (!card.policy.trusts_mac && guest.mac && !seen.refused_told &&
+               seen.refusals.allows()) {
+        seen.refused_told = true;
         log(LogLevel::warning,
             "guest '{}' uses MAC address {}, and '{}' keeps {}: nothing will reach it "
             "(to allow that, trust the guest: trustGuestRxFilters)",
@@ -179,7 +194,10 @@ void Agent::sync(const Domain& domain, const Card& card, Devices& devices) {
         return;
     }
     change_device_filter(netlink_, device, change);
-    log(LogLevel::info, "'{}' follows guest '{}': {}", card.device, domain.name(), to_text(change));
+    if (seen.changes.allows()) {
+        log(LogLevel::info, "'{}' follows guest '{}': {}", card.device, domain.name(),
+            to_text(change));
+    }
 }
 
 } // namespace tapline::libvirt

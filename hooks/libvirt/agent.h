@@ -8,6 +8,7 @@
 #include "hooks/libvirt/card.h"
 #include "hooks/libvirt/connection.h"
 #include "hooks/libvirt/events.h"
+#include "hooks/libvirt/log_limit.h"
 
 #include <chrono>
 #include <map>
@@ -36,10 +37,17 @@ private:
         Events events;
     };
     struct Device {
-        int index;                             // Another one: made anew, without its filter.
-        std::optional<MacAddress> refused_mac; // The guest was told of once.
+        int index = 0;             // Another one: made anew, without its filter.
+        bool refused_told = false; // Until the guest uses the right address again.
+        LogLimit refusals;         // What a guest does, it may do all day.
+        LogLimit changes;
+        LogLimit failures;
     };
-    using Devices = std::map<std::string, Device>; // By name.
+    struct Guest {
+        std::map<std::string, Device> devices; // By name.
+        LogLimit silences;
+        LogLimit failures;
+    };
 
     static constexpr std::chrono::milliseconds reconnect_pause_min{100};
 
@@ -50,7 +58,8 @@ private:
     void look_for_new_devices();
     void look_again();
     void look_at(const std::string& uuid);
-    void sync(const Domain& domain, const Card& card, Devices& devices);
+    void look_at_running(const Domain& domain, Guest& guest);
+    void sync(const Domain& domain, const Card& card, Device& seen);
 
     MainLoop& loop_;
     Options options_;
@@ -62,7 +71,7 @@ private:
     std::set<std::string> domains_;                         // To look at,
     bool look_for_leftovers_ = false;
     bool waiting_ = false;                // as soon as work() runs.
-    std::map<std::string, Devices> seen_; // By domain.
+    std::map<std::string, Guest> guests_; // That ran when they were looked at.
     std::set<std::string> silent_;        // Domains whose QEMU does not answer.
     MainLoop::Source link_source_;
     MainLoop::Source look_again_source_;

@@ -4,6 +4,7 @@
 #include "backend/base/log.h"
 #include "hooks/domain_record.h"
 #include "hooks/libvirt/connection.h"
+#include "hooks/lifecycle.h"
 
 namespace tapline::libvirt {
 namespace {
@@ -22,11 +23,10 @@ void remove_leftovers_of(const Connection& connection, const std::string& uuid) 
     if (DomainRecord::version(uuid) != version) {
         return;
     }
-    for (const hooks::MadeInterface& made : std::vector(record.interfaces())) {
-        hooks::remove_interface(netlink, made);
-        record.drop(made.device);
-        log(LogLevel::info, "removed '{}', which domain {} left", made.device, uuid);
+    for (const hooks::MadeInterface& made : record.interfaces()) {
+        log(LogLevel::info, "removing '{}', which domain {} left", made.device, uuid);
     }
+    hooks::remove_all(netlink, record, record.interfaces());
 }
 
 } // namespace

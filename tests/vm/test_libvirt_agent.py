@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import signal
 import socket
 
@@ -10,11 +9,11 @@ import pytest
 
 from conftest import LAB, need
 from lab import PEER_IPV4, open_lab
-from libvirt_cards import DIRECT
-from libvirt_guest import MACHINE
+from libvirt_cards import DIRECT, domain_uuid
+from libvirt_guest import MACHINE, define, domain_xml
 from libvirt_host import TAPLINE, LibvirtHost
-from libvirt_plug import (CARD, CARD_XML, NAME, PLUG_LIMIT_S, WAYS, attach, guest_without_cards,
-                          plugged, wait_for)
+from libvirt_plug import (CARD, CARD_XML, NAME, PLUG_LIMIT_S, WAYS, attach, busy_s,
+                          guest_without_cards, plugged, pump_that_cannot_be_stopped, wait_for)
 from process import Child, Failure, run, tail
 
 # The guest joins this address' solicited-node group when it takes the address, and who looks for
@@ -22,6 +21,7 @@ from process import Child, Failure, run, tail
 ADDRESS = "2001:db8::abcd"
 GROUP = "33:33:ff:00:ab:cd"
 CHANGED_MAC = "52:54:00:77:77:77"
+FLIPS = 5
 WATCHDOG = "/var/lib/libvirt/watchdog.sock"
 
 
@@ -73,6 +73,10 @@ def joins(guest):
     guest.run(f"ip address add {ADDRESS}/64 dev {CARD}")
 
 
+def leaves(guest):
+    guest.run(f"ip address del {ADDRESS}/64 dev {CARD}")
+
+
 def changes_mac(guest):
     guest.run(f"ip link set {CARD} address {CHANGED_MAC}")
 
@@ -120,8 +124,30 @@ def test_guest_leaves_a_group_and_so_does_its_device(host, guest):
     with Agent(host), plugged(host, guest, "handoff", "--multicast", "joined"):
         joins(guest)
         wait_for(lambda: GROUP in host.namespace.ip("maddress"), "the group to be joined")
-        guest.run(f"ip address del {ADDRESS}/64 dev {CARD}")
+        leaves(guest)
         wait_for(lambda: GROUP not in host.namespace.ip("maddress"), "the group to be left")
+
+
+def test_guest_that_flips_its_address_does_not_fill_the_log(host, guest):
+    with Agent(host) as agent, plugged(host, guest, "handoff", "--multicast", "joined"):
+        for number in range(FLIPS):
+            address = f"52:54:00:77:78:{number:02x}"
+            guest.run(f"ip link set {CARD} address {address}")
+            joins(guest)
+            wait_for(lambda: GROUP in host.namespace.ip("maddress"), "the agent to look")
+            leaves(guest)
+            wait_for(lambda: GROUP not in host.namespace.ip("maddress"), "the agent to look")
+        for line in "uses MAC address", "follows guest":  # One a minute.
+            assert 0 < agent.said().count(line) < FLIPS
+
+
+def test_domain_that_is_named_like_the_guests_uuid_is_another(host, guest):
+    name = str(domain_uuid(NAME))
+    define(host, domain_xml(host.lab, name, [], memory_backing=""))
+    with Agent(host), plugged(host, guest, "handoff", "--multicast", "joined"):
+        joins(guest)
+        wait_for(lambda: GROUP in host.namespace.ip("maddress"), "the group to be joined")
+    host.virsh("undefine", name)
 
 
 def test_killed_agent_costs_the_guest_nothing(host, guest):
@@ -169,11 +195,6 @@ def test_qemu_that_hangs_is_not_waited_for(host, guest):
             os.kill(qemu, signal.SIGCONT)
 
 
-def busy_s(host):
-    busy = re.match(r"occupied \((.*)s\)", host.virsh("domcontrol", NAME))
-    return float(busy[1]) if busy else 0
-
-
 @contextlib.contextmanager
 def watchdog(host):
     """What systemd would be told."""
@@ -191,5 +212,8 @@ def test_what_a_dead_domain_left_is_removed(host, guest):
         for number, way in enumerate(WAYS):
             attach(host, way, "--mac", f"52:54:00:12:36:{number:02x}")
         assert host.trace() != before
-        host.virsh("destroy", NAME)
+        with pump_that_cannot_be_stopped(host, "tl525400123601"):
+            host.virsh("destroy", NAME)
+            wait_for(lambda: "tl525400123602" not in host.namespace.links(), "the rest to go")
+    with Agent(host):
         wait_for(lambda: host.trace() == before, "the agent to clean up")

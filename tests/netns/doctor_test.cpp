@@ -185,7 +185,10 @@ TEST_F(Doctor, FindsRecordsThatOthersCanWrite) {
     const auto found = check(findings({}), "records");
     EXPECT_EQ(found["state"], "limited");
     EXPECT_EQ(outcome_of("backend/tapline", {"create", "--parent", "uplink"}).status, 1);
-    run(found["mend"]);
+    const auto mend = found["mend"].get<std::string>();
+    const auto commands = mend.find("chown"); // Behind what only a person can do.
+    ASSERT_NE(commands, std::string::npos) << mend;
+    run(mend.substr(commands));
     EXPECT_EQ(outcome_of("backend/tapline", {"create", "--parent", "uplink"}).status, 0);
 }
 

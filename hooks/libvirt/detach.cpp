@@ -57,7 +57,14 @@ void detach_from(const Domain& domain, Description description, const MacAddress
             add_entry(domain, description, interface_entries, mac, text);
         });
     }
-    domain.detach(description, interface);
+    try {
+        domain.detach(description, interface);
+    } catch (const Error&) {
+        // A guest that was asked before may have let go of it since we looked.
+        if (find_interface(domain, description, mac)) {
+            throw;
+        }
+    }
 }
 
 // libvirt waits some seconds itself, and then no longer.

@@ -15,13 +15,14 @@ from tally import Tally, from_junit, from_meson
 BUILD = pathlib.Path("build")
 STEP_TIMEOUT_S = 45 * 60
 HANG_TRACE_S = 10 * 60
+LATER = ("nice", "-n", "19")
 
-# Lines, but no variables, and little optimization: a fifth of the time to compile. Of such a build
+# Lines, but no variables, and no optimization: a fifth of the time to compile. Of such a build
 # netns tests the programs, with the tests of the release.
 SANITIZED = ["--buildtype=plain", "-Dcpp_args=-g1", "-Db_lundef=false", "-Dnetns_tests=false"]
 BUILDS = {
     "release": ["--buildtype=release", "-Dwerror=true"],
-    "asan": [*SANITIZED, "-Doptimization=1", "-Db_sanitize=address,undefined", "-Dfuzz=true"],
+    "asan": [*SANITIZED, "-Db_sanitize=address,undefined", "-Dfuzz=true"],
     "tsan": [*SANITIZED, "-Db_sanitize=thread"],
 }
 COMPILERS = {"asan": {"CC": "clang", "CXX": "clang++"}}
@@ -40,6 +41,7 @@ class Suite:
     meson: tuple = ()       # Suites of Meson.
     pytest: tuple = ()      # Folders.
     programs: str = ""      # Of which build; else of the same.
+    ahead: bool = False     # Beside the others, once all is built.
 
 
 SUITES = {
@@ -51,7 +53,7 @@ SUITES = {
     "asan-netns": Suite("release", meson=("netns",), programs="asan"),
     "tsan": Suite("tsan", meson=("unit",)),
     "tsan-netns": Suite("release", meson=("threads",), programs="tsan"),
-    "fuzz": Suite("asan", meson=("fuzz",)),
+    "fuzz": Suite("asan", meson=("fuzz",), ahead=True),
 }
 
 
@@ -81,8 +83,7 @@ def build(name):
         if not step(f"configure {folder}", ["meson", "setup", folder, *BUILDS[name]],
                     COMPILERS.get(name), quiet=True):
             return False
-    return step(f"compile {folder}", ["nice", "-n", "19", "meson", "compile", "-C", folder],
-                quiet=True)
+    return step(f"compile {folder}", [*LATER, "meson", "compile", "-C", folder], quiet=True)
 
 
 class Builds:
@@ -99,13 +100,15 @@ class Builds:
 
 
 def run_meson(name, suite, reports):
-    log = BUILD / suite.build / "meson-logs/testlog.json"
+    log = BUILD / suite.build / f"meson-logs/{name}.json"
     log.unlink(missing_ok=True)
     selection = [word for one in suite.meson for word in ("--suite", one)]
     environment = {"GTEST_OUTPUT": f"xml:{reports.absolute()}/"}
     if suite.programs:
         environment["TAPLINE_PROGRAM_DIR"] = str((BUILD / suite.programs).absolute())
-    good = step(name, ["meson", "test", "-C", BUILD / suite.build, "--no-rebuild",
+    good = step(name, [*(LATER if suite.ahead else ()),
+                       "meson", "test", "-C", BUILD / suite.build, "--no-rebuild",
+                       "--logbase", name,
                        "--print-errorlogs", "--timeout-multiplier=2", *selection], environment)
     return good, from_meson(log, reports) if log.exists() else Tally()
 
@@ -144,8 +147,10 @@ def main():
 
     total = Tally()
     builds = Builds(names)
+    ahead = {name: builds.maker.submit(run, name, builds)
+             for name in dict.fromkeys(names) if SUITES[name].ahead}
     for name in dict.fromkeys(names):
-        tally = run(name, builds)
+        tally = ahead[name].result() if name in ahead else run(name, builds)
         total.add(Tally(tally.passed, [f"{name}: {text}" for text in tally.failures],
                         [f"{name}: {text}" for text in tally.skips]))
     return summary(total)

@@ -14,8 +14,8 @@ constexpr size_t table_bytes_max = chain_parts_max * descriptor_bytes;
 DeviceAddresses::DeviceAddresses(std::shared_ptr<const GuestMemory> memory, const Iotlb* iotlb)
     : memory_(std::move(memory)),
       iotlb_(iotlb),
-      table_parts_(iotlb != nullptr ? chain_parts_max : 0),
-      table_(iotlb != nullptr ? table_bytes_max : 0) {}
+      table_parts_(chain_parts_max),
+      table_(table_bytes_max) {}
 
 void DeviceAddresses::use(const Iotlb& iotlb, TranslationPort& misses) noexcept {
     iotlb_ = &iotlb;
@@ -55,18 +55,15 @@ DeviceAddresses::Found DeviceAddresses::translate(uint64_t address, uint32_t len
 }
 
 DeviceAddresses::Table DeviceAddresses::table(uint64_t address, uint32_t length) noexcept {
-    if (iotlb_ == nullptr) {
-        const std::byte* bytes = memory_->at_guest_address(address, length);
-        return {bytes != nullptr ? Found::all : Found::not_all, bytes};
-    }
-    if (const std::byte* bytes = iotlb_->at(address, length, Access::read)) {
+    if (const std::byte* bytes = iotlb_ != nullptr ? iotlb_->at(address, length, Access::read)
+                                                   : memory_->at_guest_address(address, length)) {
         return {Found::all, bytes};
     }
     if (length > table_.size()) {
         return {Found::too_much, nullptr};
     }
     table_parts_.clear();
-    if (const Found found = translate(address, length, Access::read, table_parts_);
+    if (const Found found = append(address, length, Access::read, table_parts_);
         found != Found::all) {
         return {found, nullptr};
     }

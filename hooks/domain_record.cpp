@@ -39,10 +39,27 @@ std::string new_of(const std::string& path) {
     return path + ".new";
 }
 
+// Whatever it is, and wherever it leads.
+bool is_there(const std::string& path) {
+    struct stat facts {};
+    return lstat(path.c_str(), &facts) == 0;
+}
+
+[[noreturn]] void refuse_record(const std::string& path, const std::string& cause) {
+    throw Error({.operation = fmt::format("read {}", path),
+                 .cause = cause,
+                 .next_step = fmt::format("see `tapline list` for what was made for the domain, "
+                                          "`tapline delete` that, then rm -r {}",
+                                          path)});
+}
+
 // None where there is no file.
 std::vector<MadeInterface> read(const std::string& path) {
     std::vector<MadeInterface> found;
     const UniqueFd file = open_plain_file(path);
+    if (!file && is_there(path)) {
+        refuse_record(path, "it is no plain file");
+    }
     if (!file) {
         return found;
     }
@@ -55,11 +72,8 @@ std::vector<MadeInterface> read(const std::string& path) {
                              .record_id = each.at("record").get<uint32_t>()});
             check_interface_name(found.back().device);
         }
-    } catch (const nlohmann::json::exception&) {
-        throw Error(
-            {.operation = fmt::format("read {}", path),
-             .cause = "it is damaged",
-             .next_step = "see `tapline list` for what was made, delete that and the file"});
+    } catch (const std::exception&) {
+        refuse_record(path, "it is damaged");
     }
     return found;
 }
@@ -88,8 +102,8 @@ bool has_same_socket(const MadeInterface& one, const MadeInterface& other) {
 
 bool DomainRecord::exists(const std::string& uuid) {
     const std::string path = path_of(uuid);
-    return access(path.c_str(), F_OK) == 0 || access(new_of(path).c_str(), F_OK) == 0 ||
-           DomainLock::exists(uuid);
+    return has_record_folder(folder) &&
+           (is_there(path) || is_there(new_of(path)) || DomainLock::exists(uuid));
 }
 
 std::vector<std::string> DomainRecord::uuids() {
@@ -191,7 +205,7 @@ void DomainRecord::write() const {
     std::ofstream file(new_of(path));
     file << text;
     if (!file.flush() || rename(new_of(path).c_str(), path.c_str()) < 0) {
-        throw Error::from_errno(fmt::format("write {}", path));
+        throw Error::from_errno(fmt::format("write {}", new_of(path)));
     }
 }
 

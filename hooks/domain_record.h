@@ -13,6 +13,7 @@ namespace tapline::hooks {
 
 class DomainRecord {
 public:
+    // Or what stands in its place. Throws Error where others than root can write records.
     static bool exists(const std::string& uuid);
     // Of all domains that have one. Throws Error.
     static std::vector<std::string> uuids();

@@ -333,6 +333,43 @@ TEST_F(Hook, NoPumpIsNamedAfterAPattern) {
     EXPECT_EQ(trace(), nothing_);
 }
 
+struct Damage {
+    const char* name;
+    const char* command; // With $record.
+    friend void PrintTo(const Damage& damage, std::ostream* out) { *out << damage.name; }
+};
+
+class DamagedRecord : public Hook, public testing::WithParamInterface<Damage> {};
+
+TEST_P(DamagedRecord, IsToldByReleaseAndPrepare) {
+    call("prepare");
+    const std::string record = fmt::format("/run/tapline/domains/{}", uuid);
+    run(fmt::format("mv {0} /run/record && record={0} && {1}", record, GetParam().command));
+    for (const char* operation : {"release", "prepare"}) {
+        const Outcome outcome = outcome_of_call(operation);
+        expect_refusal(outcome, fmt::format("read {}: ", record));
+        EXPECT_THAT(outcome.errors,
+                    testing::HasSubstr(fmt::format("`tapline delete` that, then rm -r {}", record)))
+            << operation;
+        EXPECT_FALSE(link("tl525400123402").is_null()) << operation;
+    }
+    run(fmt::format("rm -r {0} && mv /run/record {0}", record));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, DamagedRecord,
+    testing::Values(Damage{"Folder", "mkdir $record"}, Damage{"Fifo", "mkfifo $record"},
+                    Damage{"LinkToNothing", "ln -s /nosuch $record"}, Damage{"Empty", "> $record"},
+                    Damage{"NoDevice", R"(sed 's/"tl[0-9]*"/""/' /run/record > $record)"}),
+    [](const auto& test) { return test.param.name; });
+
+TEST_F(Hook, ReleaseTellsThatTheRecordsAreNoFolder) {
+    call("prepare");
+    run("mv /run/tapline/domains /run/domains && touch /run/tapline/domains");
+    expect_refusal(outcome_of_call("release"), "/run/tapline/domains is no folder");
+    run("rm /run/tapline/domains && mv /run/domains /run/tapline/domains");
+}
+
 // What others than root can open, they can lock.
 TEST_F(Hook, WaitsForNobodyButRoot) {
     call("prepare");

@@ -3,12 +3,17 @@
 #include "backend/base/log.h"
 #include "hooks/interface_life.h"
 #include "hooks/preflight.h"
+#include "hooks/socket_folder.h"
 
 #include <algorithm>
 #include <exception>
 
 namespace tapline::hooks {
 namespace {
+
+bool has_pump(const InterfacePlan& plan) {
+    return plan.socket.has_value();
+}
 
 bool is_recorded(const DomainRecord& record, const InterfacePlan& plan) {
     return std::ranges::find(record.interfaces(), plan.description, &MadeInterface::description) !=
@@ -76,6 +81,9 @@ void prepare(const xml::Domain& domain) {
             }
         }
         check_devices(netlink, devices);
+        if (std::ranges::any_of(plans, has_pump)) {
+            make_socket_folder();
+        }
         for (const InterfacePlan& plan : plans) {
             make(netlink, record, plan);
         }

@@ -23,10 +23,17 @@ constexpr mode_t folder_mode = 0750;
 
 void make_socket_folder() {
     make_record_folder(TAPLINE_RUNSTATE "/domains"); // And the folder around both, root's alone.
+    const std::string operation = fmt::format("make {} for QEMU's sockets", folder);
     const Owner owner = find_qemu_user();
     const bool there = mkdir(folder, folder_mode) == 0 || errno == EEXIST;
+    struct stat facts {};
+    if (there && lstat(folder, &facts) == 0 && !S_ISDIR(facts.st_mode)) {
+        throw Error({.operation = operation,
+                     .cause = "it is no folder",
+                     .next_step = fmt::format("rm {}", folder)});
+    }
     if (!there || lchown(folder, owner.user, owner.group) < 0) {
-        throw Error::from_errno(fmt::format("make {} for QEMU's sockets", folder));
+        throw Error::from_errno(operation);
     }
 }
 

@@ -370,6 +370,18 @@ TEST_F(Hook, ReleaseTellsThatTheRecordsAreNoFolder) {
     run("rm /run/tapline/domains && mv /run/domains /run/tapline/domains");
 }
 
+TEST_F(Hook, PlaceOfSocketsThatIsNoFolderIsRefused) {
+    for (const char* command : {"touch /run/tapline/sockets", "ln -s /tmp /run/tapline/sockets"}) {
+        run(fmt::format("rmdir /run/tapline/sockets && {}", command));
+        const Outcome outcome = outcome_of_call("prepare");
+        run("rm /run/tapline/sockets && mkdir /run/tapline/sockets");
+        expect_refusal(outcome, "/run/tapline/sockets");
+        EXPECT_THAT(outcome.errors,
+                    testing::HasSubstr("it is no folder (rm /run/tapline/sockets)"));
+        EXPECT_EQ(trace(), nothing_);
+    }
+}
+
 // What others than root can open, they can lock.
 TEST_F(Hook, WaitsForNobodyButRoot) {
     call("prepare");

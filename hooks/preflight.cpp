@@ -1,13 +1,14 @@
 #include "hooks/preflight.h"
 
 #include "backend/base/error.h"
+#include "backend/device_record.h"
 #include "backend/parent.h"
 #include "backend/station.h"
 
 #include <fmt/format.h>
+#include <linux/if_link.h>
 
 #include <algorithm>
-#include <linux/if_link.h>
 
 namespace tapline::hooks {
 namespace {
@@ -48,9 +49,10 @@ void check_passthru(Netlink& netlink, const InterfaceSpec& device, const Link& p
 }
 
 void check_name(Netlink& netlink, const InterfaceSpec& device) {
-    if (device.name() && netlink.link(*device.name())) {
-        refuse(device, fmt::format("there is an interface '{}' already", *device.name()),
-               "another domain may have it: see `tapline list`");
+    const auto link = device.name() ? netlink.link(*device.name()) : std::nullopt;
+    if (link) {
+        refuse(device, fmt::format("there is an interface '{}' already", link->name),
+               way_to_free(*link));
     }
 }
 
@@ -104,10 +106,20 @@ std::vector<InterfaceSpec> direct_devices_of(Netlink& netlink, const xml::Domain
     return devices;
 }
 
+std::string way_to_free(const Link& link) {
+    return id_in_alias(link.alias)
+               ? fmt::format("see `tapline libvirt list` for a guest that has it; where none has, "
+                             "`tapline delete {}`",
+                             link.name)
+               : fmt::format("tapline did not make it, see `ip link show {}`: give one of both "
+                             "another name",
+                             link.name);
+}
+
 void check_devices(Netlink& netlink, const std::vector<InterfaceSpec>& devices) {
     for (auto device = devices.begin(); device != devices.end(); ++device) {
+        check_name(netlink, *device); // First: its address is often taken by the same one.
         const Link parent = find_parent(netlink, *device);
-        check_name(netlink, *device);
         check_master(netlink, *device, parent);
         check_passthru(netlink, *device, parent);
         std::for_each(devices.begin(), device,

@@ -5,6 +5,7 @@
 #include "hooks/domain_record.h"
 #include "hooks/interface_life.h"
 #include "hooks/lifecycle.h"
+#include "hooks/preflight.h"
 
 #include <fmt/format.h>
 
@@ -34,11 +35,10 @@ void make_device(const std::string& uuid, const hooks::InterfacePlan& plan) {
     const std::string& name = *plan.spec.name();
     Netlink netlink = Netlink::open();
     DomainRecord record = DomainRecord::open(uuid);
-    if (netlink.link(name)) {
+    if (const auto link = netlink.link(name)) {
         throw Error({.operation = fmt::format("create '{}'", name),
                      .cause = "there is an interface of that name",
-                     .next_step = "it may be another card's of the same address: see `tapline "
-                                  "libvirt list` and `tapline list`"});
+                     .next_step = hooks::way_to_free(*link)});
     }
     record.put(MadeInterface::of(plan));
     try {

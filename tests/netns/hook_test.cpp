@@ -382,6 +382,31 @@ TEST_F(Hook, PlaceOfSocketsThatIsNoFolderIsRefused) {
     }
 }
 
+// The remedy is what it says, and works.
+TEST_F(Hook, DeviceWithoutItsRecordIsToldWithWhatRemovesIt) {
+    call("prepare");
+    const std::string record = fmt::format("/run/tapline/domains/{}", uuid);
+    run(fmt::format("mv {} /run/record", record));
+    const Outcome outcome = outcome_of_call("prepare");
+    expect_refusal(outcome, "there is an interface 'tl525400123402' already");
+    EXPECT_THAT(outcome.errors, testing::HasSubstr("`tapline delete tl525400123402`"));
+    for (const char* device : {"tl525400123402", "tl525400123403"}) {
+        EXPECT_EQ(tapline({"delete", device}).status, 0);
+    }
+    EXPECT_TRUE(eventually([] { return running("tapline-pump").empty(); }));
+    call("prepare");
+    call("release");
+    run("rm -f /run/record /dev/tap*"); // devtmpfs would have lost the node with its device.
+}
+
+TEST_F(Hook, NameOfAForeignInterfaceIsToldAsSuch) {
+    run("ip link add tl525400123402 type bridge");
+    const Outcome outcome = outcome_of_call("prepare");
+    run("ip link delete tl525400123402");
+    expect_refusal(outcome, "there is an interface 'tl525400123402' already");
+    EXPECT_THAT(outcome.errors, testing::HasSubstr("`ip link show tl525400123402`"));
+}
+
 // What others than root can open, they can lock.
 TEST_F(Hook, WaitsForNobodyButRoot) {
     call("prepare");

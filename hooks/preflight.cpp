@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <linux/if_link.h>
 
-#include <algorithm>
+#include <map>
 
 namespace tapline::hooks {
 namespace {
@@ -56,11 +56,8 @@ void check_name(Netlink& netlink, const InterfaceSpec& device) {
     }
 }
 
-// Two of the same domain.
+// Two of the same domain and parent.
 void check_pair(const InterfaceSpec& device, const InterfaceSpec& other) {
-    if (device.parent() != other.parent()) {
-        return;
-    }
     if (device.mac() && device.mac() == other.mac()) {
         refuse(
             device,
@@ -117,13 +114,17 @@ std::string way_to_free(const Link& link) {
 }
 
 void check_devices(Netlink& netlink, const std::vector<InterfaceSpec>& devices) {
-    for (auto device = devices.begin(); device != devices.end(); ++device) {
-        check_name(netlink, *device); // First: its address is often taken by the same one.
-        const Link parent = find_parent(netlink, *device);
-        check_master(netlink, *device, parent);
-        check_passthru(netlink, *device, parent);
-        std::for_each(devices.begin(), device,
-                      [&](const InterfaceSpec& other) { check_pair(*device, other); });
+    std::multimap<int, const InterfaceSpec*> by_parent; // Its index: it may have several names.
+    for (const InterfaceSpec& device : devices) {
+        check_name(netlink, device); // First: its address is often taken by the same one.
+        const Link parent = find_parent(netlink, device);
+        check_master(netlink, device, parent);
+        check_passthru(netlink, device, parent);
+        const auto [begin, end] = by_parent.equal_range(parent.index);
+        for (auto other = begin; other != end; ++other) {
+            check_pair(device, *other->second);
+        }
+        by_parent.emplace(parent.index, &device);
     }
 }
 

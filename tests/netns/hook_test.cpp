@@ -407,6 +407,16 @@ TEST_F(Hook, NameOfAForeignInterfaceIsToldAsSuch) {
     EXPECT_THAT(outcome.errors, testing::HasSubstr("`ip link show tl525400123402`"));
 }
 
+// Two names of one interface.
+TEST_F(Hook, ParentsAreTheSameByWhateverName) {
+    run("ip link property add dev uplink altname lan");
+    define({{"52:54:00:12:34:03' parent='uplink' mode='bridge'",
+             "52:54:00:12:34:03' parent='lan' mode='passthru'"}});
+    const Outcome outcome = outcome_of_call("prepare");
+    expect_refusal(outcome, "two interfaces of the domain need it, one of them for itself");
+    EXPECT_EQ(trace(), nothing_);
+}
+
 // What others than root can open, they can lock.
 TEST_F(Hook, WaitsForNobodyButRoot) {
     call("prepare");

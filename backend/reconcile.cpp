@@ -227,8 +227,9 @@ void Reconciliation::check_left_nodes() {
     }
 }
 
-bool is_in_the_way(const MacvtapDevice& device, const InterfaceSpec& spec) {
-    const bool shares_parent = device.parent == spec.parent();
+bool is_in_the_way(const MacvtapDevice& device, const InterfaceSpec& spec, const Link& parent) {
+    const bool shares_parent =
+        device.parent == parent.name; // The spec may have another name of it.
     const bool needs_it_alone =
         device.mode == MacvlanMode::passthru || spec.mode() == MacvlanMode::passthru;
     return device.name == spec.name() ||
@@ -238,9 +239,11 @@ bool is_in_the_way(const MacvtapDevice& device, const InterfaceSpec& spec) {
 // Whether there was anything.
 bool remove_what_is_in_the_way(Netlink& netlink, const InterfaceSpec& spec) {
     bool removed = false;
+    const auto parent = netlink.link(spec.parent());
     for (const MacvtapDevice& device : list_macvtaps(netlink)) {
         const uint32_t id = device.record_id.value_or(device.group);
-        const auto record = is_in_the_way(device, spec) ? read_device_record(id) : std::nullopt;
+        const bool concerns = parent && is_in_the_way(device, spec, *parent);
+        const auto record = concerns ? read_device_record(id) : std::nullopt;
         if (record && record->state == RecordState::abandoned && !find_user(device, *record)) {
             delete_macvtap(netlink, device);
             erase_device_record(id);

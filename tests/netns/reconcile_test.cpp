@@ -13,6 +13,8 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <utility>
+#include <vector>
 
 namespace tapline::netns {
 namespace {
@@ -144,6 +146,23 @@ TEST_F(Reconcile, IsNotKeptByAQueueOfADeviceThatIsGone) {
     EXPECT_THAT(reconcile(), testing::StartsWith("web0: removed: "));
     holder.signal(SIGTERM);
     EXPECT_EQ(holder.wait(), 128 + SIGTERM);
+}
+
+// By its name, its address or its parent for itself; and that may be named by another name.
+TEST_F(Reconcile, IsNotNeededByWhoWantsThePlaceOfALeftDevice) {
+    run("ip link property add dev uplink altname lan");
+    const Arguments address = {"--mac", "52:54:00:12:34:56"};
+    for (const auto& [left, wanted] : std::vector<std::pair<Arguments, Arguments>>{
+             {{}, {"--name", "web0"}}, {address, address}, {{"--mode", "passthru"}, {}}}) {
+        abandon("web0", left);
+        Arguments arguments = {"create", "--parent", "lan"};
+        arguments.insert(arguments.end(), wanted.begin(), wanted.end());
+        const Outcome outcome = tapline(arguments);
+        ASSERT_EQ(outcome.status, 0) << outcome.errors;
+        EXPECT_THAT(records(), ElementsAre(EndsWith(".kept")));
+        EXPECT_EQ(tapline({"delete", outcome.output.substr(0, outcome.output.size() - 1)}).status,
+                  0);
+    }
 }
 
 TEST_F(Reconcile, RecordsADeviceThatLostItsRecord) {

@@ -93,21 +93,16 @@ bool is_still_at(const std::string& path, int fd) {
            by_path.st_ino == by_fd.st_ino && by_path.st_dev == by_fd.st_dev;
 }
 
+// Nothing where it is none, or is gone meanwhile.
 std::optional<RecordedDevice> read_record(const fs::path& path) {
-    const std::string name = path.filename();
-    const bool kept = name.ends_with(kept_suffix);
-    const auto id =
-        parse_id(std::string_view(name).substr(0, name.size() - (kept ? kept_suffix.size() : 0)));
-    if (!id) {
-        return std::nullopt;
-    }
-    const UniqueFd file = open_plain_file(path);
-    if (!file || path != (kept ? kept_path(*id) : owned_path(*id))) {
+    const auto id = id_in_file_name(path.filename());
+    const UniqueFd file = id ? open_plain_file(path) : UniqueFd();
+    if (!file) {
         return std::nullopt;
     }
     RecordedDevice record = parse_device_record(*id, read_start(file.get(), record_bytes_max));
     record.state = RecordState::kept;
-    if (!kept) {
+    if (path != kept_path(*id)) {
         // Shared, so that those who look do not take each other for the owner.
         const bool abandoned = flock(file.get(), LOCK_SH | LOCK_NB) == 0;
         if (abandoned && !is_still_at(path, file.get())) {
@@ -158,6 +153,7 @@ RecordedDevice parse_device_record(uint32_t id, const std::string& text) {
         record.network_namespace = whole_number<ino_t>(facts.at("network_namespace"));
         record.pid_namespace = whole_number<ino_t>(facts.at("pid_namespace"));
     } catch (const std::exception&) { // One that was damaged is no less a record.
+        record.damaged = true;
     }
     // Records of tapline-helper belong to its users, and these texts go to an administrator.
     for (std::string* shown : {&record.parent, &record.program}) {
@@ -167,15 +163,27 @@ RecordedDevice parse_device_record(uint32_t id, const std::string& text) {
     return record;
 }
 
-std::vector<RecordedDevice> read_device_records() {
-    std::vector<RecordedDevice> records;
+std::optional<uint32_t> id_in_file_name(const std::string& name) {
+    const bool kept = name.ends_with(kept_suffix);
+    const auto id =
+        parse_id(std::string_view(name).substr(0, name.size() - (kept ? kept_suffix.size() : 0)));
+    const bool as_written =
+        id && name == fs::path(kept ? kept_path(*id) : owned_path(*id)).filename();
+    return as_written ? id : std::nullopt;
+}
+
+DeviceRecords read_device_records() {
+    DeviceRecords records;
     if (!has_record_folder(folder)) {
         return records;
     }
     std::error_code unreadable; // Told by has_record_folder().
     for (const auto& entry : fs::directory_iterator(folder, unreadable)) {
+        std::error_code none;
         if (auto record = read_record(entry.path())) {
-            records.push_back(std::move(*record));
+            records.found.push_back(std::move(*record));
+        } else if (fs::exists(entry.symlink_status(none))) { // Else it has gone meanwhile.
+            records.strays.push_back(entry.path());
         }
     }
     return records;

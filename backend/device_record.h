@@ -52,14 +52,20 @@ struct RecordedDevice {
     pid_t pid = 0;               // Of the owner.
     ino_t network_namespace = 0; // As in /proc/PID/ns/net.
     ino_t pid_namespace = 0;     // As in /proc/PID/ns/pid: where the owner's number means it.
+    bool damaged = false;        // Its text does not say all of this.
 };
 
 // What the text of a record says of its owner; what it says wrongly is left out.
 RecordedDevice parse_device_record(uint32_t id, const std::string& text);
+// The number of the record whose file has that name.
+std::optional<uint32_t> id_in_file_name(const std::string& name);
 
-// All there are; with what cannot be read as a record left out. Throws Error where others than root
-// can write records.
-std::vector<RecordedDevice> read_device_records();
+struct DeviceRecords {
+    std::vector<RecordedDevice> found;
+    std::vector<std::string> strays; // Paths of what lies among them and is none.
+};
+// All there are. Throws Error where others than root can write records.
+DeviceRecords read_device_records();
 std::optional<RecordedDevice> read_device_record(uint32_t id);
 
 void erase_device_record(uint32_t id) noexcept;

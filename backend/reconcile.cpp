@@ -56,6 +56,7 @@ public:
     void forget_host_links(ino_t number);
     void check_left_nodes();
     void check_host_link_files();
+    void report_strays(const std::vector<std::string>& paths);
 
     std::vector<Reconciled> take() { return std::move(found_); }
 
@@ -160,6 +161,13 @@ void Reconciliation::check_host_link_files() {
     }
 }
 
+void Reconciliation::report_strays(const std::vector<std::string>& paths) {
+    for (const std::string& path : paths) { // Somebody put it there, and may want it.
+        report({Finding::leftover, path, "it is no record of a device",
+                "it is no record of a device (remove it)"});
+    }
+}
+
 // device: null where it is gone.
 void Reconciliation::check(Netlink& netlink, const MacvtapDevice* device,
                            const RecordedDevice& record) {
@@ -170,7 +178,12 @@ void Reconciliation::check(Netlink& netlink, const MacvtapDevice* device,
         report({Finding::in_order, subject, owner_of(record) + " owns it"});
         return;
     case RecordState::kept:
-        if (device != nullptr) {
+        if (device != nullptr && record.damaged) {
+            report({Finding::orphan, subject, "its record was damaged"}, [&] {
+                erase();
+                restore_device_record(record.id, device->parent);
+            });
+        } else if (device != nullptr) {
             report({Finding::in_order, subject, "it was made to stay"});
         } else {
             report({Finding::forgotten, subject, "it is gone"}, erase);
@@ -277,10 +290,11 @@ std::vector<Reconciled> reconcile(Mending mending) {
                      .cause = "only root can tell what is in use",
                      .next_step = "run as root"});
     }
-    const std::vector<RecordedDevice> records = read_device_records();
+    const DeviceRecords records = read_device_records();
     const ino_t here = current_network_namespace();
     std::map<ino_t, std::vector<const RecordedDevice*>> by_namespace = {{here, {}}};
-    for (const RecordedDevice& record : records) { // A damaged one does not say where it belongs.
+    for (const RecordedDevice& record :
+         records.found) { // A damaged one does not say where it belongs.
         const ino_t place = record.network_namespace == 0 ? here : record.network_namespace;
         by_namespace[place].push_back(&record);
     }
@@ -303,6 +317,7 @@ std::vector<Reconciled> reconcile(Mending mending) {
     }
     reconciliation.check_left_nodes();
     reconciliation.check_host_link_files();
+    reconciliation.report_strays(records.strays);
     return reconciliation.take();
 }
 

@@ -14,7 +14,7 @@ enum class Finding {
     in_use,    // Its owner died and another process has its queues open: not touched.
     leftover,  // Device, record or node of an owner that died: removed.
     forgotten, // Record of a device or host link that is gone: removed.
-    orphan,    // A device of ours without a record: recorded as kept.
+    orphan,    // A device of ours without a record, or with a damaged one: recorded as kept.
 };
 const char* to_text(Finding finding);
 

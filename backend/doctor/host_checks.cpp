@@ -1,5 +1,6 @@
 #include "backend/doctor/host_checks.h"
 
+#include "backend/device_record.h"
 #include "backend/doctor/version.h"
 
 #include "config.h"
@@ -8,6 +9,7 @@
 #include <linux/capability.h>
 #include <sys/stat.h>
 
+#include <numeric>
 #include <string_view>
 
 namespace tapline::doctor {
@@ -148,6 +150,36 @@ Check net_admin_check(const Host& host) {
             .mend = "sudo tapline doctor"};
 }
 
+std::string text_of(const Host& host, const std::string& path) {
+    const auto lines = host.lines(path);
+    return std::accumulate(lines.begin(), lines.end(), std::string());
+}
+
+// Of a folder that can be trusted; who may not read a record does not know what it says.
+Check check_records_in(const Host& host, const std::string& folder) {
+    Check check{.name = "records",
+                .state = State::limited,
+                .detail = {},
+                .why = "nobody can tell from it who answers for a device"};
+    for (const std::string& name : host.names_in(folder)) {
+        const std::string path = fmt::format("{}/{}", folder, name);
+        const auto rights = host.rights(path);
+        const auto id = id_in_file_name(name);
+        if (!id || !rights || !S_ISREG(rights->mode)) {
+            check.detail = fmt::format("{} is no record of a device", path);
+            check.mend = fmt::format("rm -r {}", shell_word(path));
+            return check;
+        }
+        if (host.may_use(path) && parse_device_record(*id, text_of(host, path)).damaged) {
+            check.detail = fmt::format("{} is damaged", path);
+            check.mend = "tapline reconcile";
+            return check;
+        }
+    }
+    return {
+        .name = "records", .state = State::ok, .detail = fmt::format("{} is root's alone", folder)};
+}
+
 // As the code that writes records there asks; its first device makes the folder.
 Check records_check(const Host& host) {
     constexpr auto folder = TAPLINE_RUNSTATE "/devices";
@@ -174,8 +206,7 @@ Check records_check(const Host& host) {
             return broken;
         }
     }
-    return {
-        .name = "records", .state = State::ok, .detail = fmt::format("{} is root's alone", folder)};
+    return check_records_in(host, folder);
 }
 
 Check hugepages_check(const Host& host) {

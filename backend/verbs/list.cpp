@@ -1,3 +1,4 @@
+#include "backend/base/log.h"
 #include "backend/base/output.h"
 #include "backend/interface_options.h"
 #include "backend/json.h"
@@ -71,6 +72,20 @@ std::string as_table(const std::vector<Row>& rows) {
     return text;
 }
 
+// Of an owner that lives only it can tell, and may be writing just now.
+void tell_damage(const DeviceRecords& records) {
+    for (const std::string& path : records.strays) {
+        log(LogLevel::warning, "{}: it is no record of a device (remove it)", path);
+    }
+    for (const RecordedDevice& record : records.found) {
+        if (record.damaged && record.state != RecordState::owned) {
+            log(LogLevel::warning,
+                "device record {:08x}: it is damaged (`tapline reconcile` mends or removes it)",
+                record.id);
+        }
+    }
+}
+
 } // namespace
 
 int list_verb(const Arguments& arguments) {
@@ -81,9 +96,9 @@ int list_verb(const Arguments& arguments) {
     command_line.parse_options(arguments);
     network_namespace.enter();
     Netlink netlink = Netlink::open();
-    const std::vector<RecordedDevice> records = read_device_records();
+    const DeviceRecords records = read_device_records();
     std::map<uint32_t, const RecordedDevice*> by_id;
-    for (const RecordedDevice& record : records) {
+    for (const RecordedDevice& record : records.found) {
         by_id[record.id] = &record;
     }
     std::vector<Row> rows;
@@ -95,6 +110,7 @@ int list_verb(const Arguments& arguments) {
         }
     }
     print_text(json ? as_json(rows) : as_table(rows));
+    tell_damage(records);
     return 0;
 }
 

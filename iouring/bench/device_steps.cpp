@@ -102,7 +102,7 @@ Crowd crowd(Netlink& netlink, const std::string& parent, unsigned count) {
     }
     total.create_us = watch.lap_us();
     const auto devices = list_macvtaps(netlink);
-    expect_count(read_device_records().size(), count);
+    expect_count(read_device_records().found.size(), count);
     total.list_us = watch.lap_us();
     expect_count(devices.size(), count);
     const auto names = names_of(devices);

@@ -2,6 +2,7 @@
 #include "tests/netns/lab.h"
 #include "tests/netns/program.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -190,6 +191,18 @@ TEST_F(Doctor, FindsRecordsThatOthersCanWrite) {
     ASSERT_NE(commands, std::string::npos) << mend;
     run(mend.substr(commands));
     EXPECT_EQ(outcome_of("backend/tapline", {"create", "--parent", "uplink"}).status, 0);
+}
+
+TEST_F(Doctor, FindsWhatIsNoRecordAmongTheRecords) {
+    ASSERT_EQ(outcome_of("backend/tapline", {"create", "--parent", "uplink"}).status, 0);
+    for (const char* damage : {"mkdir 'a b'", "touch 40000001.kept", "truncate -s 9 *.kept"}) {
+        run(fmt::format("cd /run/tapline/devices && {}", damage));
+        const auto found = check(findings({}), "records");
+        EXPECT_EQ(found["state"], "limited") << damage;
+        run(fmt::format("PATH=$PATH:{}; {}", program_path("backend"),
+                        found["mend"].get<std::string>()));
+    }
+    EXPECT_EQ(check(findings({}), "records")["state"], "ok");
 }
 
 TEST_F(Doctor, RefusesInterfacesThatCarryNoEthernet) {

@@ -257,18 +257,30 @@ struct Stray {
 
 class StrayFiles : public Reconcile, public testing::WithParamInterface<Stray> {};
 
-TEST_P(StrayFiles, AmongTheRecordsDoNoHarm) {
+TEST_P(StrayFiles, AmongTheRecordsAreToldAndDoNoHarm) {
     create("web0");
     const auto own = records();
     run("echo untouched > /run/target");
     run(fmt::format("cd {} && {}", records_folder, GetParam().command));
     const auto before = links();
     const auto files_before = records();
+    const Outcome list = tapline({"list"});
+    EXPECT_EQ(list.status, 0);
+    EXPECT_THAT(list.output, HasSubstr("web0"));
+    EXPECT_THAT(list.errors,
+                MatchesRegex(GetParam().stays
+                                 ? "[^\n]* is no record of a device [^\n]*\n"
+                                 : "[^\n]* is damaged [^\n]*tapline reconcile[^\n]*\n"));
     EXPECT_EQ(listed().size(), 1u);
-    (void)reconcile();
+    (void)tapline({"reconcile"});
     EXPECT_EQ(links(), before);
     EXPECT_EQ(records(), GetParam().stays ? files_before : own);
-    EXPECT_EQ(reconcile(), "") << "it is told again and again";
+    const Outcome again = tapline({"reconcile"});
+    if (GetParam().stays) {
+        expect_refusal(again, "it is no record of a device (remove it)");
+    } else {
+        EXPECT_EQ(again.output + again.errors, "") << "it is told again and again";
+    }
     EXPECT_EQ(output_of("cat /run/target"), "untouched\n");
     EXPECT_EQ(tapline({"delete", "web0"}).status, 0);
 }
@@ -297,6 +309,21 @@ INSTANTIATE_TEST_SUITE_P(
               " > 40000001.kept",
               false}),
     [](const auto& test) { return test.param.name; });
+
+TEST_F(Reconcile, WritesTheDamagedRecordOfADeviceAnew) {
+    create("web0");
+    const std::string record = records().front();
+    write_record(record, R"({"parent":"upl)");
+    const Outcome list = tapline({"list"});
+    EXPECT_EQ(list.status, 0);
+    EXPECT_THAT(list.output, EndsWith(" kept\n"));
+    EXPECT_THAT(list.errors, HasSubstr("is damaged"));
+    EXPECT_EQ(reconcile({"--dry-run"}), "web0: would be recorded: its record was damaged\n");
+    EXPECT_EQ(reconcile(), "web0: recorded: its record was damaged\n");
+    EXPECT_THAT(records(), ElementsAre(record));
+    EXPECT_EQ(tapline({"list"}).errors, "");
+    EXPECT_EQ(reconcile(), "");
+}
 
 TEST_F(Reconcile, ShowsNoControlCharacterOfARecord) {
     write_record("40000001", R"({"parent":"a\u001b[2J\n","program":"b\r","pid":1})");

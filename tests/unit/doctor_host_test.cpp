@@ -185,7 +185,9 @@ TEST_F(DoctorHost, RecordsNeedAFolder) {
 }
 
 TEST_F(DoctorHost, RecordsOfRootAloneAreFine) {
-    fake_.write("/run/tapline/devices/00000001", "");
+    fake_.write(
+        "/run/tapline/devices/00000001",
+        R"({"parent":"eth0","network_namespace":1,"pid_namespace":1,"program":"x","pid":1})");
     fake_.set_mode("/run/tapline/devices", 0755);
     const bool belongs_to_root = geteuid() == 0;
     EXPECT_EQ(check("records").state, belongs_to_root ? State::ok : State::limited);

@@ -75,6 +75,7 @@ xml::Interface read_back(const std::string& interface_xml, const std::string& me
 } // namespace
 
 Attachment Attachment::of(const Request& request) {
+    (void)InterfaceSpec::parse(request.text); // Its refusals name options, those below XML.
     const MacAddress mac = MacAddress::parse(request.text.mac.value());
     std::string interface_xml = write_interface(request, mac, BootRom::as_qemu_likes);
     std::string metadata_xml = write_metadata(request, mac);

@@ -8,7 +8,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
+#include <tuple>
+#include <vector>
 
 namespace tapline::libvirt {
 namespace {
@@ -41,6 +44,27 @@ TEST(Attachment, AHandoffNamesItsDevice) {
     EXPECT_EQ(made.plan.spec.queue_pairs(), 4);
     EXPECT_EQ(made.plan.spec.name(), "tl525400000001");
     EXPECT_FALSE(made.plan.socket);
+}
+
+// Not a line of XML that nobody wrote.
+TEST(Attachment, ThatIsAskedForWronglyIsToldByTheOption) {
+    using Text = std::optional<std::string> InterfaceText::*;
+    for (const auto& [option, value, cause] :
+         std::vector<std::tuple<Text, const char*, const char*>>{
+             {&InterfaceText::queues, "0", "read number of queues '0'"},
+             {&InterfaceText::queues, "300", "read number of queues '300'"},
+             {&InterfaceText::mtu, "9k", "read MTU '9k'"},
+             {&InterfaceText::queue_length, "-1", "read queue length '-1'"},
+             {&InterfaceText::mode, "bridged", "read mode 'bridged'"}}) {
+        auto asked = request(xml::InterfaceKind::ethernet);
+        asked.text.*option = value;
+        try {
+            (void)Attachment::of(asked);
+            FAIL() << value;
+        } catch (const Error& error) {
+            EXPECT_THAT(error.what(), testing::StartsWith(cause));
+        }
+    }
 }
 
 TEST(Attachment, ARunningGuestHasNoUseForABootRom) {

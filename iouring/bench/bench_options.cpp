@@ -89,10 +89,23 @@ std::vector<std::string> split(const std::string& text) {
     return words;
 }
 
+// What an option says wrongly is wrong usage.
+template <typename Read> auto read_value(const char* option, Read read) {
+    try {
+        return read();
+    } catch (const Error& error) {
+        throw UsageError(fmt::format("{}: {}", option, error.what()));
+    }
+}
+
+template <typename T> T parse_count(const char* option, const std::string& text, T max) {
+    return read_value(option, [&] { return parse_number<T>("number", text, 1, max); });
+}
+
 std::vector<unsigned> parse_counts(const std::string& text) {
     std::vector<unsigned> counts;
     for (const std::string& count : split(text)) {
-        counts.push_back(parse_number("number of devices", count, 1U, devices_max));
+        counts.push_back(parse_count("--devices", count, devices_max));
     }
     if (counts.empty() || !std::ranges::is_sorted(counts, std::less_equal())) {
         throw UsageError("--devices needs numbers that grow, between commas");
@@ -164,15 +177,14 @@ void parse_frame_options(const Texts& texts, Options& options) {
                                             {{"veth", WireKind::veth}, {"ifb", WireKind::ifb}});
     }
     if (const auto& size = texts.at("frame-size")) {
-        options.mix = Mix::parse(*size);
+        options.mix = read_value("--frame-size", [&] { return Mix::parse(*size); });
     }
     if (const auto& ring = texts.at("ring")) {
         options.layout = parse_word<RingLayout>(
             "--ring", *ring, {{"split", RingLayout::split}, {"packed", RingLayout::packed}});
     }
     if (const auto& queues = texts.at("queues")) {
-        options.queue_pairs =
-            parse_number<uint16_t>("number of queues", *queues, 1, queue_pairs_max);
+        options.queue_pairs = parse_count("--queues", *queues, queue_pairs_max);
     }
     parse_engines(texts, options);
 }
@@ -226,7 +238,7 @@ Task parse_bench_options(const std::vector<std::string>& arguments) {
     }
     refuse_options_without_effect(*task.scenario, texts, options);
     if (const auto& rounds = texts.at("rounds")) {
-        options.rounds = parse_number("number of rounds", *rounds, 1U, rounds_max);
+        options.rounds = parse_count("--rounds", *rounds, rounds_max);
     }
     if (const auto& devices = texts.at("devices")) {
         options.device_counts = parse_counts(*devices);

@@ -2,12 +2,15 @@
 
 #include "backend/base/error.h"
 #include "backend/base/log.h"
+#include "backend/base/output.h"
 #include "backend/base/unique_fd.h"
 
 #include <fcntl.h>
+#include <glib.h>
 
 #include <clocale>
 #include <csignal>
+#include <cstdlib>
 #include <exception>
 
 namespace tapline {
@@ -22,6 +25,16 @@ void fill_standard_descriptors() {
     const UniqueFd surplus(fd);
 }
 
+// GOption prints its help by itself and then exits with 0, whatever came of that.
+void print_or_exit(const gchar* text) {
+    try {
+        print_text(text);
+    } catch (const Error& error) {
+        log(LogLevel::error, "{}", error.what());
+        std::exit(1);
+    }
+}
+
 } // namespace
 
 int run_program(const std::string& name, const std::function<int()>& body) {
@@ -29,6 +42,7 @@ int run_program(const std::string& name, const std::function<int()>& body) {
     (void)std::signal(SIGPIPE, SIG_IGN);       // A reader that goes is no reason to end.
     fill_standard_descriptors();
     set_up_logging(name);
+    g_set_print_handler(print_or_exit);
     try {
         return body();
     } catch (const UsageError& error) {

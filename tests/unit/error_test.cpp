@@ -1,8 +1,12 @@
 #include "backend/base/error.h"
 
+#include "backend/base/command_line.h"
 #include "backend/base/program.h"
+#include "backend/base/unique_fd.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -62,6 +66,17 @@ TEST_F(ProgramDeathTest, ExceptionIsToldAndExitsWithOne) {
 TEST_F(ProgramDeathTest, UsageErrorIsToldAndExitsWithTwo) {
     const auto body = []() -> int { throw UsageError("no such verb"); };
     EXPECT_EXIT(run(body), testing::ExitedWithCode(2), "^tester: no such verb\n$");
+}
+
+TEST_F(ProgramDeathTest, HelpThatNobodyCanBeToldExitsWithOne) {
+    const auto body = [] {
+        const UniqueFd full(open("/dev/full", O_WRONLY | O_CLOEXEC));
+        dup2(full.get(), STDOUT_FILENO);
+        CommandLine("", "Does something.").parse({"tester", "--help"});
+        return 0;
+    };
+    EXPECT_EXIT(run(body), testing::ExitedWithCode(1),
+                "^tester: write to standard output: No space left on device\n$");
 }
 
 } // namespace

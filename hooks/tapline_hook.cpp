@@ -16,8 +16,6 @@
 #include "xml/document.h"
 #include "xml/metadata.h"
 
-#include "config.h"
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
@@ -202,8 +200,7 @@ int run(Arguments arguments) {
     if (arguments.size() == hook_arguments) {
         return serve(arguments[1], arguments[2]);
     }
-    if (arguments.size() == 2 && arguments[1] == "--version") {
-        print("tapline-hook {}\n", TAPLINE_VERSION);
+    if (tell_version("tapline-hook", arguments)) {
         return 0;
     }
     const bool keeper = arguments.size() > 1 && arguments[1] == "keep-pump";

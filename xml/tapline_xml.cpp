@@ -12,8 +12,6 @@
 #include "xml/domain_json.h"
 #include "xml/forms.h"
 
-#include "config.h"
-
 #include <fcntl.h>
 #include <fmt/format.h>
 
@@ -157,8 +155,7 @@ constexpr Verb verbs[] = {{"show", "show a domain's network cards", show_verb},
 
 int run(Arguments arguments) {
     arguments.front() = "tapline-xml";
-    if (arguments.size() == 2 && arguments[1] == "--version") {
-        print("tapline-xml {}\n", TAPLINE_VERSION);
+    if (tell_version("tapline-xml", arguments)) {
         return 0;
     }
     return run_one_of(verbs, arguments);

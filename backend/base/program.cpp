@@ -5,7 +5,10 @@
 #include "backend/base/output.h"
 #include "backend/base/unique_fd.h"
 
+#include "config.h"
+
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <glib.h>
 
 #include <clocale>
@@ -52,6 +55,17 @@ int run_program(const std::string& name, const std::function<int()>& body) {
         log(LogLevel::error, "{}", error.what());
         return 1;
     }
+}
+
+bool tell_version(const std::string& program, const std::vector<std::string>& arguments) {
+    if (arguments.size() < 2 || arguments[1] != "--version") {
+        return false;
+    }
+    if (arguments.size() > 2) {
+        throw UsageError(fmt::format("--version stands alone: leave out '{}'", arguments[2]));
+    }
+    print("{} {}\n", program, TAPLINE_VERSION);
+    return true;
 }
 
 } // namespace tapline

@@ -5,8 +5,6 @@
 #include "backend/verbs/verb_program.h"
 #include "backend/verbs/verbs.h"
 
-#include "config.h"
-
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -58,12 +56,15 @@ int run(Arguments arguments) {
     }
     arguments.front() = "tapline";
     const std::string& verb = arguments[1];
+    if (verb == "help" && arguments.size() > 2) {
+        throw UsageError(fmt::format(
+            "help stands alone: leave out '{}', or see `tapline VERB --help`", arguments[2]));
+    }
     if (verb == "--help" || verb == "-h" || verb == "help") {
         print_text(usage());
         return 0;
     }
-    if (verb == "--version") {
-        print("tapline {}\n", TAPLINE_VERSION);
+    if (tell_version("tapline", arguments)) {
         return 0;
     }
     if (const Verb* known = find_verb(verbs, verb)) {

@@ -1,9 +1,6 @@
 // The program behind `tapline libvirt`: what calls libvirt, and so can be no hook of it.
-#include "backend/base/output.h"
 #include "backend/base/program.h"
 #include "hooks/libvirt/verbs.h"
-
-#include "config.h"
 
 namespace tapline::libvirt {
 namespace {
@@ -16,8 +13,7 @@ constexpr Verb verbs[] = {
 
 int run(Arguments arguments) {
     arguments.front() = "tapline-libvirt";
-    if (arguments.size() == 2 && arguments[1] == "--version") {
-        print("tapline-libvirt {}\n", TAPLINE_VERSION);
+    if (tell_version("tapline-libvirt", arguments)) {
         return 0;
     }
     return run_one_of(verbs, arguments);

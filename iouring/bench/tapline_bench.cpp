@@ -67,8 +67,7 @@ nlohmann::ordered_json whole(const Task& task, const Environment& environment,
 }
 
 int run(const std::vector<std::string>& arguments) {
-    if (arguments.size() == 2 && arguments[1] == "--version") {
-        print("tapline-bench {}\n", TAPLINE_VERSION);
+    if (tell_version("tapline-bench", arguments)) {
         return 0;
     }
     const Task task = parse_bench_options(arguments);

@@ -295,6 +295,8 @@ TEST_P(DeviceMisuse, IsExitCodeTwo) {
 INSTANTIATE_TEST_SUITE_P(
     Usage, DeviceMisuse,
     testing::Values(Misuse{"NoVerb", {}}, Misuse{"UnknownVerb", {"frobnicate"}},
+                    Misuse{"HelpOfAVerb", {"help", "create"}},
+                    Misuse{"VersionAndMore", {"--version", "create"}},
                     Misuse{"VerbThatIsAPath", {"../bin/true"}},
                     Misuse{"OptionForVerb", {"--bogus"}}, Misuse{"CreateWithoutParent", {"create"}},
                     Misuse{"CreateWithoutValue", {"create", "--parent"}},

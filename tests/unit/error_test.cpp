@@ -79,5 +79,18 @@ TEST_F(ProgramDeathTest, HelpThatNobodyCanBeToldExitsWithOne) {
                 "^tester: write to standard output: No space left on device\n$");
 }
 
+TEST_F(ProgramDeathTest, VersionStandsAlone) {
+    EXPECT_FALSE(tell_version("tester", {"tester"}));
+    EXPECT_FALSE(tell_version("tester", {"tester", "verb", "--version"}));
+    EXPECT_EXIT(run([] {
+                    return tell_version("tester", {"tester", "--version"}) ? 0 : 1;
+                }),
+                testing::ExitedWithCode(0), "");
+    EXPECT_EXIT(run([] {
+                    return tell_version("tester", {"tester", "--version", "x"}) ? 0 : 1;
+                }),
+                testing::ExitedWithCode(2), "^tester: --version stands alone: leave out 'x'\n$");
+}
+
 } // namespace
 } // namespace tapline

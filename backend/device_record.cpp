@@ -100,7 +100,8 @@ std::optional<RecordedDevice> read_record(const fs::path& path) {
     if (!file) {
         return std::nullopt;
     }
-    RecordedDevice record = parse_device_record(*id, read_start(file.get(), record_bytes_max));
+    RecordedDevice record =
+        parse_device_record(*id, read_start(file.get(), record_bytes_max).value_or(""));
     record.state = RecordState::kept;
     if (path != kept_path(*id)) {
         // Shared, so that those who look do not take each other for the owner.
@@ -122,7 +123,8 @@ DeviceRecord DeviceRecord::create(const std::string& parent) {
 }
 
 void DeviceRecord::take_over() {
-    auto facts = nlohmann::ordered_json::parse(read_start(lock_.get(), record_bytes_max));
+    auto facts =
+        nlohmann::ordered_json::parse(read_start(lock_.get(), record_bytes_max).value_or(""));
     facts["pid"] = getpid();
     const std::string text = to_text(facts);
     if (ftruncate(lock_.get(), 0) < 0 || lseek(lock_.get(), 0, SEEK_SET) < 0) {

@@ -86,7 +86,8 @@ HostLinkRecord read_record(const std::string& path) {
     if (!file) {
         throw not_a_record(path);
     }
-    HostLinkRecord record = parse_host_link_record(path, read_start(file.get(), record_bytes_max));
+    HostLinkRecord record =
+        parse_host_link_record(path, read_start(file.get(), record_bytes_max).value_or(""));
     if (path_of(record) != path) {
         throw not_a_record(path);
     }

@@ -87,12 +87,15 @@ UniqueFd open_plain_file(const std::string& path) {
                                                                             : UniqueFd();
 }
 
-std::string read_start(int fd, size_t bytes_max) {
+std::optional<std::string> read_start(int fd, size_t bytes_max) {
     struct stat facts {};
     const bool known = fstat(fd, &facts) == 0 && facts.st_size > 0;
     std::string text(known ? std::min(static_cast<size_t>(facts.st_size), bytes_max) : 0, '\0');
     const ssize_t length = pread(fd, text.data(), text.size(), 0);
-    text.resize(length > 0 ? static_cast<size_t>(length) : 0);
+    if (length < 0) {
+        return std::nullopt;
+    }
+    text.resize(static_cast<size_t>(length));
     return text;
 }
 

@@ -5,6 +5,7 @@
 #include "backend/base/unique_fd.h"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 namespace tapline {
@@ -18,7 +19,7 @@ bool has_record_folder(const std::string& folder);
 // Whatever else lies there is neither followed nor waited for: empty. Throws Error where a file
 // cannot be read: what it records may be in use.
 UniqueFd open_plain_file(const std::string& path);
-// Of an open plain file; what is longer is cut off.
-std::string read_start(int fd, size_t bytes_max);
+// Of an open plain file; what is longer is cut off. Absent, with errno, where it cannot be read.
+std::optional<std::string> read_start(int fd, size_t bytes_max);
 
 } // namespace tapline

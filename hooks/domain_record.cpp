@@ -64,7 +64,7 @@ std::vector<MadeInterface> read(const std::string& path) {
         return found;
     }
     try {
-        const auto facts = Json::parse(read_start(file.get(), record_bytes_max));
+        const auto facts = Json::parse(read_start(file.get(), record_bytes_max).value_or(""));
         for (const Json& each : facts.at("interfaces")) {
             found.push_back({.device = each.at("device").get<std::string>(),
                              .socket = each.at("socket").get<std::string>(),

@@ -53,7 +53,8 @@ void PumpFiles::write_options(const std::vector<std::string>& values) const {
 
 std::vector<std::string> PumpFiles::read_options() const {
     const UniqueFd file = open_plain_file(options);
-    const std::string text = file ? read_start(file.get(), options_bytes_max) : "";
+    const auto read = file ? read_start(file.get(), options_bytes_max) : std::nullopt;
+    const std::string text = read.value_or("");
     if (!text.starts_with(variable)) {
         throw Error({.operation = fmt::format("read {}", options),
                      .cause = "it holds no options of a pump"});

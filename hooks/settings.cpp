@@ -51,11 +51,14 @@ std::string text_of_file() {
     if (!opened) {
         refuse("it is no plain file", "remove it, or write one");
     }
-    std::string text = read_start(opened.get(), bytes_max + 1);
-    if (text.size() > bytes_max) {
+    const auto text = read_start(opened.get(), bytes_max + 1);
+    if (!text) {
+        throw Error::from_errno(fmt::format("read {}", path), "mend or remove it");
+    }
+    if (text->size() > bytes_max) {
         refuse(fmt::format("it is longer than {} bytes", bytes_max), see_manual);
     }
-    return text;
+    return *text;
 }
 
 bool is_text(std::string_view line) {

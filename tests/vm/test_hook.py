@@ -148,8 +148,9 @@ def test_bad_settings_are_refused(host, settings, text, cause):
 @pytest.mark.parametrize("make, cause", [
     ("mkfifo $0", "no plain file"), ("mkdir $0", "no plain file"),
     ("ln -s /nowhere $0", "a link to what is not there"),
+    ("ln -s /sys/class/net/lo/speed $0", "Invalid argument"),
     (r"printf '[migrate]\nlan = \377\376\n' >$0", "line 2: it is no text in UTF-8")],
-    ids=["fifo", "folder", "link", "bytes"])
+    ids=["fifo", "folder", "link", "unreadable", "bytes"])
 def test_damaged_settings_are_refused(host, make, cause):
     path = "/etc/tapline/tapline.conf"
     host.run("sh", "-c", make, path)

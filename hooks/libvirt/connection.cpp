@@ -1,6 +1,7 @@
 #include "hooks/libvirt/connection.h"
 
 #include "backend/base/error.h"
+#include "hooks/libvirt/pci_slot.h"
 
 #include <fmt/format.h>
 #include <libvirt/libvirt-qemu.h>
@@ -41,6 +42,13 @@ void check_uri(const std::string& uri) {
                                       : "use --connect qemu:///system",
                      .code = ENOTSUP});
     }
+}
+
+// libvirt has no code of its own for it, and names no remedy.
+bool is_without_ports(const virError* error) {
+    return error != nullptr && error->message != nullptr &&
+           std::string_view(error->message).find("No more available PCI slots") !=
+               std::string_view::npos;
 }
 
 } // namespace
@@ -145,7 +153,8 @@ void Domain::attach(Description description, const std::string& device_xml) cons
     if (virDomainAttachDeviceFlags(get(), device_xml.c_str(), static_cast<unsigned>(description)) <
         0) {
         refuse(
-            fmt::format("attach an interface to domain '{}' for {}", name(), to_text(description)));
+            fmt::format("attach an interface to domain '{}' for {}", name(), to_text(description)),
+            is_without_ports(virGetLastError()) ? make_pci_ports : "");
     }
 }
 

@@ -39,8 +39,7 @@ std::optional<std::string> free_pci_bus(const json& buses) {
         if (!last) {
             throw Error({.operation = operation,
                          .cause = "it has no free PCIe port",
-                         .next_step = "add <controller type='pci' model='pcie-root-port'/> to the "
-                                      "domain and start it anew"});
+                         .next_step = make_pci_ports});
         }
         return last;
     } catch (const json::exception& error) {

@@ -170,38 +170,44 @@ std::chrono::microseconds Loop::next_poll_pause() noexcept {
 
 void Loop::reap() noexcept {
     ring_.for_each_completion([this](Tag tag, int32_t result, bool more) {
-        switch (tag.kind) {
-        case TagKind::tap_read:
-            [[likely]] wire_to_guest_->completed(tag.slot, result);
-            break;
-        case TagKind::tap_write:
-            guest_to_wire_->refused(tag.slot, result);
-            break;
-        case TagKind::tap_readable:
-            tap_readable_ = true;
-            tap_polled_ = false;
-            break;
-        case TagKind::kick: // Its news is in the ring; collect() and offer() look there anyway.
-            if (!more && (result & (POLLERR | POLLHUP | POLLNVAL)) == 0) {
-                const auto direction = static_cast<Direction>(tag.slot);
-                ring_.poll(lane(direction)->kick, TagKind::kick, tag.slot);
-            }
-            break;
-        case TagKind::translation: // The next turn looks for it anyway.
-            if (!more) {
-                ring_.poll(translations_->changed(), TagKind::translation);
-            }
-            break;
-        case TagKind::call:
-            called(static_cast<Direction>(tag.slot));
-            break;
-        case TagKind::error:
-            break;
-        case TagKind::stop:
-            stopping_ = true;
-            break;
+        if (tag.kind() == TagKind::tap_read) [[likely]] {
+            wire_to_guest_->completed(tag.slot(), result);
+        } else {
+            completed(tag, result, more);
         }
     });
+}
+
+void Loop::completed(Tag tag, int32_t result, bool more) noexcept {
+    switch (tag.kind()) {
+    case TagKind::tap_write:
+        guest_to_wire_->refused(tag.slot(), result);
+        break;
+    case TagKind::tap_readable:
+        tap_readable_ = true;
+        tap_polled_ = false;
+        break;
+    case TagKind::kick: // Its news is in the ring; collect() and offer() look there anyway.
+        if (!more && (result & (POLLERR | POLLHUP | POLLNVAL)) == 0) {
+            const auto direction = static_cast<Direction>(tag.slot());
+            ring_.poll(lane(direction)->kick, TagKind::kick, tag.slot());
+        }
+        break;
+    case TagKind::translation: // The next turn looks for it anyway.
+        if (!more) {
+            ring_.poll(translations_->changed(), TagKind::translation);
+        }
+        break;
+    case TagKind::call:
+        called(static_cast<Direction>(tag.slot()));
+        break;
+    case TagKind::stop:
+        stopping_ = true;
+        break;
+    case TagKind::tap_read:
+    case TagKind::error:
+        break;
+    }
 }
 
 bool Loop::publish() noexcept {

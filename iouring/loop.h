@@ -46,6 +46,7 @@ private:
     void sleep(std::optional<std::chrono::nanoseconds> limit) noexcept;
     std::chrono::microseconds next_poll_pause() noexcept;
     void reap() noexcept;
+    void completed(Tag tag, int32_t result, bool more) noexcept; // All but reads.
     bool publish() noexcept; // Whether the guest was given frames.
     void call(Direction direction) noexcept;
     void called(Direction direction) noexcept;

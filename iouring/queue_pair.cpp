@@ -57,7 +57,7 @@ void QueuePair::start(Plan plan) {
 
 void QueuePair::start_worker() {
     translations_.publish(plan_.iotlb);
-    ring_ = Ring::create(tap_fd_, held_.memory());
+    ring_ = Ring::create(tap_fd_, &held_);
     const BlockedSignals blocked;
     try {
         auto loop =

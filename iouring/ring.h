@@ -5,16 +5,19 @@
 // pointers into guest memory.
 #pragma once
 
+#include "iouring/held_frames.h"
 #include "iouring/tag.h"
 
 #include <liburing.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <cassert>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <span>
 
@@ -24,9 +27,9 @@ constexpr unsigned frames_per_turn_max = 64; // Each direction; 32 to 256 measur
 
 class Ring {
 public:
-    // memory: of ours, where whole frames are read to. Throws Error where the kernel has no
+    // frames: where read_tap_slots() reads to; outlives this. Throws Error where the kernel has no
     // io_uring as we need it (Linux 6.4).
-    static std::unique_ptr<Ring> create(int tap_fd, std::span<std::byte> memory = {});
+    static std::unique_ptr<Ring> create(int tap_fd, const HeldFrames* frames = nullptr);
     ~Ring() { io_uring_queue_exit(&ring_); }
     Ring(const Ring&) = delete;
     Ring& operator=(const Ring&) = delete;
@@ -34,21 +37,22 @@ public:
     // The calling thread becomes the ring's only user.
     void enable() noexcept;
 
-    // parts stay valid until submit() returns.
+    // parts stay valid until submit() returns. Each slot, up to frames_per_turn_max, has one read
+    // and one write until then.
     void read_tap(std::span<const iovec> parts, uint16_t slot) noexcept {
-        move(parts, IORING_OP_READ, IORING_OP_READV, 0, Tag::pack(TagKind::tap_read, slot));
+        move(first_read + slot, parts, IORING_OP_READ, IORING_OP_READV);
     }
-    // Slots from 0 to count, one read each, to places within memory that are stride bytes apart.
-    void read_tap_slots(std::span<std::byte> first_place, size_t stride, uint16_t count) noexcept {
-        const io_uring_op operation = memory_registered_ ? IORING_OP_READ_FIXED : IORING_OP_READ;
-        for (uint16_t slot = 0; slot < count; ++slot) {
-            move(first_place.data() + slot * stride, first_place.size(), operation, 0,
-                 Tag::pack(TagKind::tap_read, slot));
-        }
+    // One frame each to the slots from 0 to count of the frames this was made with.
+    void read_tap_slots(uint16_t count) noexcept {
+        io_uring_sq& queue = ring_.sq;
+        const unsigned begin = queue.sqe_tail & queue.ring_mask;
+        const unsigned up_to_end = std::min<unsigned>(count, entry_count - begin);
+        std::iota(&queue.array[begin], &queue.array[begin + up_to_end], first_slot_read);
+        std::iota(queue.array, &queue.array[count - up_to_end], first_slot_read + up_to_end);
+        queue.sqe_tail += count;
     }
     void write_tap(std::span<const iovec> parts, uint16_t slot) noexcept { // Completes if it fails.
-        move(parts, IORING_OP_WRITE, IORING_OP_WRITEV, IOSQE_CQE_SKIP_SUCCESS,
-             Tag::pack(TagKind::tap_write, slot));
+        move(first_write + slot, parts, IORING_OP_WRITE, IORING_OP_WRITEV);
     }
     void poll_tap() noexcept;                                    // Completes once.
     void poll(int fd, TagKind kind, uint16_t slot = 0) noexcept; // Completes each time.
@@ -61,10 +65,12 @@ public:
     // visit(Tag, int32_t result, bool more): more says that the request goes on.
     template <typename Visitor> void for_each_completion(Visitor visit) noexcept {
         const io_uring_cq& queue = ring_.cq;
+        const io_uring_cqe* const completions = queue.cqes;
+        const unsigned mask = queue.ring_mask;
         const unsigned end = io_uring_smp_load_acquire(queue.ktail);
         unsigned head = *queue.khead;
         for (; head != end; ++head) {
-            const io_uring_cqe& completion = queue.cqes[head & queue.ring_mask];
+            const io_uring_cqe& completion = completions[head & mask];
             visit(Tag::unpack(completion.user_data), completion.res,
                   (completion.flags & IORING_CQE_F_MORE) != 0);
         }
@@ -72,35 +78,39 @@ public:
     }
 
 private:
-    Ring() = default;
+    explicit Ring(const io_uring& ring) : ring_(ring) {}
+    void prepare_moves(const HeldFrames* frames) noexcept;
 
-    // As io_uring_get_sqe() does it, which asks each time what kind of ring this is.
-    io_uring_sqe* next_entry() noexcept {
+    // The kernel reads entries where the array says. So those of frames are made once, and only
+    // told where the frame is.
+    void move(unsigned number, std::span<const iovec> parts, io_uring_op of_one,
+              io_uring_op of_many) noexcept {
+        io_uring_sqe& entry = ring_.sq.sqes[number];
+        const iovec& first = parts.front();
+        const bool one = parts.size() == 1;
+        entry.opcode = static_cast<uint8_t>(one ? of_one : of_many);
+        entry.addr = reinterpret_cast<uintptr_t>(one ? first.iov_base : &first);
+        entry.len = static_cast<uint32_t>(one ? first.iov_len : parts.size());
+        enqueue(number);
+    }
+    void enqueue(unsigned number) noexcept {
         io_uring_sq& queue = ring_.sq;
         assert(queue.sqe_tail - *queue.khead < queue.ring_entries);
-        return &queue.sqes[queue.sqe_tail++ & queue.ring_mask];
+        queue.array[queue.sqe_tail++ & queue.ring_mask] = number;
     }
-    void move(std::span<const iovec> parts, io_uring_op of_one, io_uring_op of_many, unsigned flags,
-              uint64_t tag) noexcept {
-        if (parts.size() == 1) {
-            move(parts[0].iov_base, parts[0].iov_len, of_one, flags, tag);
-        } else {
-            move(parts.data(), parts.size(), of_many, flags, tag);
-        }
-    }
-    void move(const void* place, size_t length, io_uring_op operation, unsigned flags,
-              uint64_t tag) noexcept {
-        io_uring_sqe* entry = next_entry();
-        io_uring_prep_rw(operation, entry, registered_tap, place, static_cast<unsigned>(length), 0);
-        entry->rw_flags = RWF_NOWAIT;
-        entry->flags = static_cast<uint8_t>(IOSQE_FIXED_FILE | flags);
-        entry->user_data = tag;
-    }
+    io_uring_sqe* next_entry() noexcept;
 
     static constexpr int registered_tap = 0; // Its place among the ring's files.
 
-    io_uring ring_{};
-    bool memory_registered_ = false; // Saves its translation at each read.
+    // Numbers of entries.
+    static constexpr unsigned first_slot_read = 0;
+    static constexpr unsigned first_read = first_slot_read + reads_per_turn_max;
+    static constexpr unsigned first_write = first_read + frames_per_turn_max;
+    static constexpr unsigned first_other = first_write + frames_per_turn_max;
+    static constexpr unsigned entry_count = 4 * frames_per_turn_max;
+
+    io_uring ring_;
+    unsigned others_ = 0; // How many there were.
 };
 
 } // namespace tapline

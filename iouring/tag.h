@@ -16,17 +16,22 @@ enum class TagKind : uint8_t {
     stop,
 };
 
-struct Tag {
-    TagKind kind;
-    uint16_t slot;
+class Tag {
+public:
+    explicit constexpr Tag(TagKind kind, uint16_t slot = 0)
+        : user_data_(static_cast<uint64_t>(kind) << slot_bits | slot) {}
+    static constexpr Tag unpack(uint64_t user_data) { return Tag(user_data); }
+    constexpr uint64_t pack() const { return user_data_; }
 
-    static uint64_t pack(TagKind kind, uint16_t slot = 0) {
-        return uint64_t{slot} << 8 | static_cast<uint64_t>(kind);
-    }
-    static Tag unpack(uint64_t user_data) {
-        return {.kind = static_cast<TagKind>(user_data & 0xff),
-                .slot = static_cast<uint16_t>(user_data >> 8)};
-    }
+    constexpr TagKind kind() const { return static_cast<TagKind>(user_data_ >> slot_bits); }
+    constexpr uint16_t slot() const { return static_cast<uint16_t>(user_data_); }
+
+private:
+    static constexpr unsigned slot_bits = 16;
+
+    explicit constexpr Tag(uint64_t user_data) : user_data_(user_data) {}
+
+    uint64_t user_data_;
 };
 
 } // namespace tapline

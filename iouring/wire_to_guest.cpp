@@ -57,7 +57,7 @@ unsigned WireToGuest::offer(Ring& ring) noexcept {
         return read_count_ + put_back_;
     }
     read_count_ = static_cast<uint16_t>(queue_.available(count));
-    ring.read_tap_slots(held_.slot(0), HeldFrames::stride, read_count_);
+    ring.read_tap_slots(read_count_);
     return read_count_;
 }
 
@@ -187,14 +187,7 @@ bool WireToGuest::publish() noexcept {
             charge_reads();
         }
         misplaced_ = false;
-        if (large_) {
-            for (uint16_t slot = 0; slot < read_count_; ++slot) {
-                place(slot);
-            }
-        } else {
-            copy_to_chains();
-        }
-        learn();
+        learn(large_ ? place_reads() : copy_to_chains());
         read_count_ = 0;
     } else if (!held_.empty()) {
         begin_turn();
@@ -207,40 +200,49 @@ bool WireToGuest::publish() noexcept {
     return queue_.publish();
 }
 
-// Small frames, from their slots, each to one chain. From the first on whose chain is an unusual
-// one they are held, and placed one by one.
-void WireToGuest::copy_to_chains() noexcept {
+void WireToGuest::Brought::add(int32_t result) noexcept {
+    frames += result > 0 ? 1 : 0;
+    longest = std::max(longest, static_cast<uint32_t>(std::max(result, 0)));
+}
+
+// Small frames, from their slots, each to one chain. From the first on whose read brought none or
+// whose chain is an unusual one they are held, and placed one by one.
+WireToGuest::Brought WireToGuest::copy_to_chains() noexcept {
     std::array<vhost::Delivery, reads_per_turn_max> deliveries;
-    std::array<std::byte*, reads_per_turn_max> frames;
+    const size_t reads = read_count_;
     size_t count = 0;
-    std::byte* frame = held_.slot(0).data();
-    for (const int32_t result : std::span(results_).first(read_count_)) {
-        if (is_frame(result, frame_bytes_max)) {
-            deliveries[count].bytes = static_cast<uint32_t>(result);
-            frames[count++] = frame;
-        }
-        frame += HeldFrames::stride;
+    for (; count < reads && has_frame(results_[count], frame_bytes_max); ++count) {
+        deliveries[count].bytes = static_cast<uint32_t>(results_[count]);
     }
     const size_t placed = queue_.place(std::span(deliveries).first(count));
+    Brought all{.frames = static_cast<unsigned>(placed)};
+    std::byte* frame = held_.slot(0).data();
+    const Format format = format_;
     size_t bytes = 0;
-    for (size_t i = 0; i < placed; ++i) {
-        set_num_buffers(frames[i], 1);
-        std::memcpy(deliveries[i].place, frames[i], deliveries[i].bytes);
-        bytes += deliveries[i].bytes;
+    for (const auto [length, place] : std::span(deliveries).first(placed)) {
+        set_num_buffers(format, frame, 1);
+        std::memcpy(place, frame, length);
+        frame += HeldFrames::stride;
+        bytes += length;
+        all.longest = std::max(all.longest, length);
     }
     frames_given_ += placed;
     bytes_given_ += bytes - placed * format_.header_bytes;
-    for (size_t i = placed; i < count; ++i) {
-        held_.push({frames[i], deliveries[i].bytes});
+    for (auto slot = static_cast<uint16_t>(placed); slot < reads; ++slot) {
+        all.add(results_[slot]);
+        if (is_frame(results_[slot], frame_bytes_max)) {
+            held_.push(held_.slot(slot).first(static_cast<size_t>(results_[slot])));
+        }
     }
-    if (placed < count) {
+    if (!held_.empty()) {
         begin_turn();
     }
+    return all;
 }
 
 // virtio 1.2, 5.1.6.4. The kernel leaves the field alone or zeroes it, by version.
-void WireToGuest::set_num_buffers(std::byte* frame, size_t count) const noexcept {
-    if (format_.header_bytes == header_with_num_buffers) {
+void WireToGuest::set_num_buffers(const Format& format, std::byte* frame, size_t count) noexcept {
+    if (format.header_bytes == header_with_num_buffers) {
         const Le16 num_buffers = static_cast<uint16_t>(count);
         std::memcpy(frame + num_buffers_offset, &num_buffers, sizeof num_buffers);
     }
@@ -251,13 +253,20 @@ void WireToGuest::count(size_t bytes) noexcept {
     bytes_given_ += bytes - format_.header_bytes;
 }
 
-// A frame that came to its chains, if those are the next ones and hold it.
-void WireToGuest::place(uint16_t slot) noexcept {
-    const Read& read = reads_[slot];
-    if (!is_frame(results_[slot], std::max(read.group.room, frame_bytes_max))) {
-        return;
+// Large frames, of which most came to their chains.
+WireToGuest::Brought WireToGuest::place_reads() noexcept {
+    Brought all;
+    for (uint16_t slot = 0; slot < read_count_; ++slot) {
+        all.add(results_[slot]);
+        if (is_frame(results_[slot], std::max(reads_[slot].group.room, frame_bytes_max))) {
+            place(reads_[slot], slot, static_cast<size_t>(results_[slot]));
+        }
     }
-    const auto bytes = static_cast<size_t>(results_[slot]);
+    return all;
+}
+
+// Stays where it came to if those chains are the next ones and hold it.
+void WireToGuest::place(const Read& read, uint16_t slot, size_t bytes) noexcept {
     if (held_.empty() && read.group.first == chains_done_ && bytes <= read.group.room) {
         give(gather(chains_done_, bytes), bytes);
         return;
@@ -273,19 +282,24 @@ void WireToGuest::place(uint16_t slot) noexcept {
     held_.push(frame);
 }
 
+// A whole one: what fills the room may have been longer still.
+bool WireToGuest::has_frame(int32_t result, size_t room) const noexcept {
+    const size_t least = format_.header_bytes;
+    return static_cast<size_t>(result) - least < room - least; // What is negative wraps around.
+}
+
 bool WireToGuest::is_frame(int32_t result, size_t room) noexcept {
-    if (result < static_cast<int32_t>(format_.header_bytes)) {
-        tap_is_empty_ = true;
-        if (result != -EAGAIN) {
-            counters_.drop(Drop::failed_read);
-        }
-        return false;
+    if (has_frame(result, room)) {
+        return true;
     }
-    if (static_cast<size_t>(result) >= room) { // It may have been longer still.
+    const bool has_header = result >= static_cast<int32_t>(format_.header_bytes);
+    tap_is_empty_ = tap_is_empty_ || !has_header;
+    if (has_header) {
         counters_.drop(Drop::too_big_for_guest);
-        return false;
+    } else if (result != -EAGAIN) {
+        counters_.drop(Drop::failed_read);
     }
-    return true;
+    return false;
 }
 
 // The first held frame, into as many of the ring's next chains as it needs. True: it is dealt
@@ -329,15 +343,9 @@ void WireToGuest::give_up_held() noexcept {
     held_.pop();
 }
 
-void WireToGuest::learn() noexcept {
-    unsigned frames = 0;
-    int32_t longest_result = 0;
-    for (const int32_t result : std::span(results_).first(read_count_)) {
-        frames += result > 0 ? 1 : 0;
-        longest_result = std::max(longest_result, result);
-    }
-    if (frames > 0) {
-        const auto longest = static_cast<size_t>(longest_result);
+void WireToGuest::learn(const Brought& brought) noexcept {
+    if (brought.frames > 0) {
+        const size_t longest = brought.longest;
         expected_bytes_ = std::max(longest, expected_bytes_ - expected_bytes_ / 16);
         small_in_a_row_ = longest > large_frame_bytes
                               ? uint16_t{0}
@@ -346,11 +354,11 @@ void WireToGuest::learn() noexcept {
     }
     if (misplaced_) { // One at a time until lengths are alike.
         reads_wanted_ = 1;
-    } else if (frames == read_count_) {
+    } else if (brought.frames == read_count_) {
         reads_wanted_ =
             static_cast<uint16_t>(std::min<unsigned>(2u * reads_wanted_, reads_per_turn_max));
     } else {
-        reads_wanted_ = static_cast<uint16_t>(frames + 1);
+        reads_wanted_ = static_cast<uint16_t>(brought.frames + 1);
     }
 }
 

@@ -62,6 +62,11 @@ private:
         Group group;
         std::span<const iovec> parts;
     };
+    struct Brought { // By the reads of a turn.
+        void add(int32_t result) noexcept;
+        unsigned frames = 0;
+        uint32_t longest = 0; // Bytes.
+    };
 
     void begin_turn() noexcept;
     bool limit_reads() noexcept;
@@ -72,14 +77,16 @@ private:
     std::span<const vhost::Chain> chains_of(const Group& group) const noexcept;
     void offer_chains(Ring& ring, unsigned count) noexcept;
     void queue_read(Ring& ring, Group group) noexcept;
-    void copy_to_chains() noexcept;
-    void set_num_buffers(std::byte* frame, size_t count) const noexcept;
+    Brought copy_to_chains() noexcept;
+    Brought place_reads() noexcept;
+    static void set_num_buffers(const Format& format, std::byte* frame, size_t count) noexcept;
     void count(size_t bytes) noexcept;
-    void place(uint16_t slot) noexcept;
+    void place(const Read& read, uint16_t slot, size_t bytes) noexcept;
     bool place_held() noexcept;
     void give(const Group& group, size_t bytes) noexcept;
-    bool is_frame(int32_t result, size_t room) noexcept;
-    void learn() noexcept;
+    bool has_frame(int32_t result, size_t room) const noexcept;
+    bool is_frame(int32_t result, size_t room) noexcept; // Else says why not.
+    void learn(const Brought& brought) noexcept;
 
     vhost::Virtqueue& queue_;
     HeldFrames& held_;

@@ -38,7 +38,10 @@ public:
         // All of it, and that it is not empty.
         bool holds(uint64_t wanted, uint64_t length) const noexcept {
             const uint64_t offset = wanted - address;
-            return offset < size && length - 1 < size - offset;
+            return length > 0 && has_room(offset, length);
+        }
+        bool has_room(uint64_t offset, uint64_t length) const noexcept {
+            return offset < size && length <= size - offset;
         }
         std::byte* at(uint64_t wanted) const noexcept { return host + (wanted - address); }
     };

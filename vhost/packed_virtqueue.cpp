@@ -146,52 +146,82 @@ size_t PackedVirtqueue::peek_singles(IovecList& parts, std::span<Chain> chains) 
     return count;
 }
 
-// Of a chain the slots behind the head may look available, too: there it ends.
+// Of a chain the slots behind the head may look available, too: there it ends. Where there were no
+// such chains of late, the last slot tells of all before it, as drivers go by the ring's order.
 size_t PackedVirtqueue::available(size_t max) noexcept {
-    const Descriptor* const ring = ring_;
-    const unsigned size = size_;
-    unsigned index = next_.index;
-    uint16_t wanted = available_flags(next_.wrap);
-    size_t count = 0;
-    for (max = halted_ ? 0 : std::min<size_t>(max, size); count < max; ++count) {
-        const uint16_t flags = load_index(ring[index].flags, std::memory_order_acquire);
-        if ((flags & (available_bit | used_bit)) != wanted) {
-            break;
-        }
-        if ((flags & has_next) != 0) {
-            return count + 1;
-        }
-        if (++index == size) {
-            index = 0;
-            wanted ^= available_bit | used_bit;
-        }
+    max = halted_ ? 0 : std::min<size_t>(max, size_);
+    if (max == 0) {
+        return 0;
     }
-    return count;
+    const auto flags_at = [this](Position at) {
+        return load_index(ring_[at.index].flags, std::memory_order_acquire);
+    };
+    const auto is_single = [](Position at, uint16_t flags) {
+        return (flags & (available_bit | used_bit | has_next)) == available_flags(at.wrap);
+    };
+    const Position last = advanced(next_, static_cast<uint16_t>(max - 1));
+    if (singles_ && is_single(last, flags_at(last))) {
+        return max;
+    }
+    Position at = next_;
+    size_t count = 0;
+    while (count < max && is_single(at, flags_at(at))) {
+        at = advanced(at, 1);
+        ++count;
+    }
+    return count < max && is_available(at) ? count + 1 : count;
 }
 
 size_t PackedVirtqueue::place(std::span<Delivery> deliveries) noexcept {
     rewind();
-    const GuestMemory::Window last = addresses_.last();
-    Descriptor* const ring = ring_;
-    const size_t most = log_ || halted_ ? 0 : std::min<size_t>(deliveries.size(), size_);
-    Position next = next_;
     size_t count = 0;
-    for (; count < most; ++count) {
-        Delivery& delivery = deliveries[count];
-        const uint16_t flags = load_index(ring[next.index].flags, std::memory_order_acquire);
-        if (flags != (available_flags(next.wrap) | is_writable)) {
-            break;
-        }
-        const Descriptor head = load(&ring[next.index]);
-        if (head.length < delivery.bytes || !last.holds(head.address, head.length)) {
-            break;
-        }
-        delivery.place = last.at(head.address);
-        give_back(next, head.id, delivery.bytes, unpublished_ + count == 0);
-        next = advanced(next, 1);
+    if (log_ || halted_ || deliveries.empty()) {
+        return 0;
     }
-    next_ = cursor_ = next;
-    unpublished_ = static_cast<uint16_t>(unpublished_ + count);
+    deliveries = deliveries.first(std::min<size_t>(deliveries.size(), size_));
+    singles_ = true;
+    while (singles_ && count < deliveries.size()) { // Once, and again behind the end of the ring.
+        const size_t run = std::min<size_t>(deliveries.size() - count, size_ - next_.index);
+        const size_t placed = place_run(deliveries.subspan(count, run));
+        next_ = advanced(next_, static_cast<uint16_t>(placed));
+        unpublished_ = static_cast<uint16_t>(unpublished_ + placed);
+        count += placed;
+        singles_ = placed == run;
+    }
+    cursor_ = next_;
+    return count;
+}
+
+// Up to the end of the ring at most. The id of a chain of one stays where it is. By itself, as
+// within place() its values would not fit the registers.
+[[gnu::noinline]] size_t PackedVirtqueue::place_run(std::span<Delivery> deliveries) noexcept {
+    const GuestMemory::Window last = addresses_.last();
+    const uint16_t wanted = available_flags(next_.wrap) | is_writable;
+    const uint16_t given = used_flags(next_.wrap) | is_writable;
+    Descriptor* const ring = ring_ + next_.index;
+    const size_t shown_later = unpublished_ == 0 ? 0 : deliveries.size();
+    size_t count = 0;
+    for (; count < deliveries.size(); ++count) {
+        Descriptor& descriptor = ring[count];
+        if (load_index(descriptor.flags, std::memory_order_acquire) != wanted) {
+            break;
+        }
+        Delivery& delivery = deliveries[count];
+        const uint64_t offset = load_field(descriptor.address) - last.address;
+        const uint32_t length = load_field(descriptor.length);
+        const uint32_t bytes = delivery.bytes;
+        if (length < bytes || !last.has_room(offset, length)) {
+            break;
+        }
+        delivery.place = last.host + offset;
+        store_field(descriptor.length, bytes);
+        if (count != shown_later) {
+            store_index(descriptor.flags, given, std::memory_order_release);
+        }
+    }
+    if (shown_later < count) {
+        first_flags_ = given;
+    }
     return count;
 }
 

@@ -50,6 +50,7 @@ private:
     bool is_available(Position at) const noexcept;
     void give_back(Position at, uint16_t id, uint32_t written, bool first) noexcept;
     bool next_chain(IovecList& parts, Chain& chain) noexcept;
+    size_t place_run(std::span<Delivery> deliveries) noexcept;
     size_t peek_singles(IovecList& parts, std::span<Chain> chains) noexcept;
     bool follow(Descriptor first, IovecList& parts, Chain& chain) noexcept;
     RingFault append(ChainWalk& walk, const Descriptor& descriptor) noexcept;
@@ -65,6 +66,7 @@ private:
     uint16_t peeked_ = 0;        // Slots from next_ to cursor_.
     Position published_;         // What the driver has been shown ends here.
     uint16_t unpublished_ = 0;   // Slots from published_ to next_.
+    bool singles_ = false;       // No frame of late had another chain than of one descriptor.
     uint16_t first_flags_ = 0;   // Of the first unpublished descriptor: they show all the others.
     bool call_undecided_ = true; // Nothing was published yet.
 };

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 namespace tapline::vhost {
@@ -32,6 +33,18 @@ template <typename T> T load(const T* field) noexcept {
     std::memcpy(&value, field, sizeof value);
     std::atomic_signal_fence(std::memory_order_acq_rel); // The compiler shall not load it again.
     return value;
+}
+
+// A field alone, where the others are not needed, or not by all.
+template <typename T> T load_field(const LittleEndian<T>& field) noexcept {
+    auto& stored = const_cast<LittleEndian<T>&>(field).stored();
+    return LittleEndian<T>::from_stored(std::atomic_ref<T>(stored).load(std::memory_order_relaxed));
+}
+
+template <typename T>
+void store_field(LittleEndian<T>& field, std::type_identity_t<T> value) noexcept {
+    std::atomic_ref<T>(field.stored())
+        .store(LittleEndian<T>(value).stored(), std::memory_order_relaxed);
 }
 
 struct RingPart {

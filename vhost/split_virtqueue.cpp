@@ -133,34 +133,53 @@ size_t SplitVirtqueue::available(size_t max) noexcept {
 }
 
 size_t SplitVirtqueue::place(std::span<Delivery> deliveries) noexcept {
+    rewind();
+    deliveries = deliveries.first(log_ ? 0 : available(deliveries.size()));
+    size_t count = 0;
+    while (count < deliveries.size()) { // Once, and again behind the end of the ring.
+        const size_t begin = next_available_ & mask_;
+        const size_t used = next_used_ & mask_;
+        const size_t run = std::min(deliveries.size() - count, size_ - std::max(begin, used));
+        const size_t placed =
+            place_run(deliveries.subspan(count, run), available_ring_ + begin, used_ring_ + used);
+        next_available_ = static_cast<uint16_t>(next_available_ + placed);
+        next_used_ = static_cast<uint16_t>(next_used_ + placed);
+        count += placed;
+        if (placed < run) {
+            break;
+        }
+    }
+    cursor_ = next_available_;
+    return count;
+}
+
+// By itself, as within place() its values would not fit the registers.
+[[gnu::noinline]] size_t SplitVirtqueue::place_run(std::span<Delivery> deliveries,
+                                                   const uint16_t* heads,
+                                                   UsedElement* used) const noexcept {
     const GuestMemory::Window last = addresses_.last();
-    const uint16_t* const heads = available_ring_;
     const Descriptor* const descriptors = descriptors_;
-    UsedElement* const used_ring = used_ring_;
-    const uint16_t size = size_;
-    const uint16_t mask = mask_;
-    uint16_t next = next_available_;
-    uint16_t used = next_used_;
-    Delivery* delivery = deliveries.data();
-    for (const Delivery* const end = delivery + (log_ ? 0 : available(deliveries.size()));
-         delivery != end; ++delivery) {
-        const uint16_t head = load_index(heads[next & mask], std::memory_order_relaxed);
+    const unsigned size = size_;
+    size_t count = 0;
+    for (; count < deliveries.size(); ++count) {
+        Delivery& delivery = deliveries[count];
+        const unsigned head = load_index(heads[count], std::memory_order_relaxed);
         if (head >= size) {
             break;
         }
-        const Descriptor descriptor = load(&descriptors[head]);
-        if (descriptor.flags != descriptor_is_writable || descriptor.length < delivery->bytes ||
-            !last.holds(descriptor.address, descriptor.length)) {
+        const Descriptor& descriptor = descriptors[head];
+        const uint64_t offset = load_field(descriptor.address) - last.address;
+        const uint32_t length = load_field(descriptor.length);
+        const uint32_t bytes = delivery.bytes;
+        if (load_field(descriptor.flags) != descriptor_is_writable || length < bytes ||
+            !last.has_room(offset, length)) {
             break;
         }
-        delivery->place = last.at(descriptor.address);
-        used_ring[used & mask] = {.id = head, .length = delivery->bytes};
-        ++next;
-        ++used;
+        delivery.place = last.host + offset;
+        store_field(used[count].id, head);
+        store_field(used[count].length, bytes);
     }
-    next_available_ = cursor_ = next;
-    next_used_ = used;
-    return static_cast<size_t>(delivery - deliveries.data());
+    return count;
 }
 
 bool SplitVirtqueue::look_for_more() noexcept {

@@ -43,6 +43,8 @@ private:
     };
 
     bool look_for_more() noexcept;
+    size_t place_run(std::span<Delivery> deliveries, const uint16_t* heads,
+                     UsedElement* used) const noexcept;
     size_t peek_singles(IovecList& parts, std::span<Chain> chains) noexcept;
     struct Table {
         const Descriptor* entries;

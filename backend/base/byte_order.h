@@ -16,6 +16,7 @@ public:
     // The bytes as they lie in memory, for atomic access to them.
     static T from_stored(T stored) { return swap(stored); }
     T stored() const { return stored_; }
+    T& stored() { return stored_; }
 
 private:
     static constexpr T swap(T value) {

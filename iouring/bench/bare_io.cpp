@@ -84,13 +84,13 @@ unsigned BareIo::Queue::receive(const StationPlan& plan) noexcept {
 void BareIo::Queue::reap(unsigned reads) noexcept {
     unsigned frames_read = 0;
     ring->for_each_completion([&](Tag tag, int32_t result, bool) {
-        if (tag.kind == TagKind::tap_readable) {
+        if (tag.kind() == TagKind::tap_readable) {
             readable = true;
             polled = false;
-        } else if (tag.kind == TagKind::tap_read && result > 0) {
+        } else if (tag.kind() == TagKind::tap_read && result > 0) {
             ++frames_read;
             bytes_received.add(static_cast<uint64_t>(result) - vnet_header_bytes);
-        } else if (tag.kind == TagKind::tap_write) { // It failed.
+        } else if (tag.kind() == TagKind::tap_write) { // It failed.
             sent.add(~uint64_t{0});
         }
     });

@@ -61,10 +61,10 @@ void turn(Ring& ring, GuestToWire& out, WireToGuest& in) {
     in.offer(ring);
     ring.submit();
     ring.for_each_completion([&](Tag tag, int32_t result, bool) {
-        if (tag.kind == TagKind::tap_read) {
-            in.completed(tag.slot, result);
+        if (tag.kind() == TagKind::tap_read) {
+            in.completed(tag.slot(), result);
         } else {
-            out.refused(tag.slot, result);
+            out.refused(tag.slot(), result);
         }
     });
     out.publish();

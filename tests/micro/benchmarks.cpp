@@ -113,7 +113,7 @@ void wire_to_guest(benchmark::State& state, bool packed) {
     GuestLane lane(packed, ring_size);
     const auto queue = lane.take_queue();
     HeldFrames held;
-    const auto ring = Ring::create(wire.tap_fd(), held.memory());
+    const auto ring = Ring::create(wire.tap_fd(), &held);
     ring->enable();
     DirectionCounters counters;
     WireToGuest path(*queue, {.header_bytes = header_bytes, .mergeable = true}, held, counters);
@@ -127,7 +127,7 @@ void wire_to_guest(benchmark::State& state, bool packed) {
                 path.offer(*ring);
                 ring->submit();
                 ring->for_each_completion(
-                    [&](Tag tag, int32_t result, bool) { path.completed(tag.slot, result); });
+                    [&](Tag tag, int32_t result, bool) { path.completed(tag.slot(), result); });
                 benchmark::DoNotOptimize(path.publish());
             } while (!path.tap_is_empty());
         });

@@ -98,7 +98,7 @@ void Run::operator()() {
                          .lanes = {}};
     plan.lanes[static_cast<size_t>(case_.direction)] =
         QueuePair::Lane{.queue = lane_.take_queue(), .kick = kick_.get(), .call = -1, .error = -1};
-    const auto ring = Ring::create(wire_.tap_fd(), held_.memory());
+    const auto ring = Ring::create(wire_.tap_fd(), &held_);
     Loop loop(*ring, plan, held_, counters_, nullptr, {.stop = stop_.get(), .attention = -1});
     before_enter = [this] { act(); };
     loop.run();

@@ -30,7 +30,7 @@ protected:
         path.collect(*ring_);
         ring_->submit();
         ring_->for_each_completion(
-            [&](Tag tag, int32_t result, bool) { path.refused(tag.slot, result); });
+            [&](Tag tag, int32_t result, bool) { path.refused(tag.slot(), result); });
         path.publish();
     }
     void turn() { turn(path_); }

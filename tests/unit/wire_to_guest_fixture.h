@@ -37,7 +37,7 @@ protected:
         const unsigned reads = path_.offer(*ring_);
         ring_->submit();
         ring_->for_each_completion(
-            [&](Tag tag, int32_t result, bool) { path_.completed(tag.slot, result); });
+            [&](Tag tag, int32_t result, bool) { path_.completed(tag.slot(), result); });
         path_.publish();
         return reads;
     }
@@ -110,7 +110,7 @@ protected:
     std::vector<std::vector<fakes::Buffer>> seen_;
     fakes::Wire wire_;
     HeldFrames held_;
-    std::unique_ptr<Ring> ring_ = Ring::create(wire_.tap_fd(), held_.memory());
+    std::unique_ptr<Ring> ring_ = Ring::create(wire_.tap_fd(), &held_);
     DirectionCounters counters_;
     WireToGuest path_;
 };

@@ -120,7 +120,7 @@ TEST_F(Mergeable, LargeFrameTakesBuffersThatCameSinceItWasReadFor) {
     offer_buffers(8);
     ring_->submit();
     ring_->for_each_completion(
-        [&](Tag tag, int32_t result, bool) { path_.completed(tag.slot, result); });
+        [&](Tag tag, int32_t result, bool) { path_.completed(tag.slot(), result); });
     path_.publish();
     expect_frame(test_frame(2, 10000), 7);
 }
@@ -442,7 +442,7 @@ TEST_F(Limited, FramesOverTheRateWaitInTheTapInTheirOrder) {
         unlimited.offer(*ring_);
         ring_->submit();
         ring_->for_each_completion(
-            [&](Tag tag, int32_t result, bool) { unlimited.completed(tag.slot, result); });
+            [&](Tag tag, int32_t result, bool) { unlimited.completed(tag.slot(), result); });
         unlimited.publish();
     }
     for (uint32_t i = 0; i < 15; ++i) {

@@ -42,7 +42,7 @@ CARDS = (
 THOROUGHLY_TESTED = CARDS[:2]
 
 TRANSFER_MIB = 2
-UDP_LOSS_MAX_PERCENT = 20
+UDP_SOCKET_BYTES = 4 << 20
 AGAIN_LIMIT_S = 20
 BETWEEN_PAUSES_S = 0.1
 # `rx` cannot be switched: the driver has it whenever the card has it.
@@ -71,6 +71,7 @@ def network(request):
         listening = pump.wait_for("listening")
         with CardGuest(lab, card, listening) as guest:
             guest.wait_booted()
+            guest.run(f"echo {UDP_SOCKET_BYTES} > /proc/sys/net/core/rmem_default")
             running = wait_for_queue_pairs(pump, card.queue_pairs)
             yield Network(card, lab, pump, listening["device"], server, guest,
                           set(running["features"]))
@@ -135,12 +136,15 @@ def test_iperf3_over_tcp(network, address, direction):
     assert end["sum_received"]["bytes"] > 0
 
 
-@both_directions
-def test_iperf3_over_udp(network, direction):
+# No more bytes than the socket holds that receives them: however late its reader runs, what is lost
+# was lost before it. The peer's socket cannot be made larger within its namespace.
+@pytest.mark.parametrize("options", ["--bytes 56K", "--bytes 700K --reverse"],
+                         ids=["to-peer", "from-peer"])
+def test_iperf3_over_udp(network, options):
     end = network.server.measure(network.guest, PEER_IPV6,
-                                 f"--udp --length 1400 --bitrate 20M --bytes 700K {direction}")
+                                 f"--udp --length 1400 --bitrate 20M {options}")
     assert end["sum"]["packets"] > 0
-    assert end["sum"]["lost_percent"] <= UDP_LOSS_MAX_PERCENT
+    assert end["sum"]["lost_packets"] == 0
 
 
 @thoroughly

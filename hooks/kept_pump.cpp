@@ -31,7 +31,6 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-constexpr milliseconds ready_limit{10'000};
 constexpr milliseconds end_limit{5'000};
 constexpr milliseconds start_poll{1};
 // Between two starts of a pump that is killed again and again: longer each time.
@@ -109,11 +108,11 @@ std::string last_words(const PumpFiles& files) {
 }
 
 void wait_until_ready(const PumpFiles& files, const std::string& operation, ReadySocket& ready,
-                      ChildProcess& keeper) {
+                      ChildProcess& keeper, milliseconds limit) {
     std::array<pollfd, 2> ends{{{.fd = ready.fd(), .events = POLLIN, .revents = 0},
                                 {.fd = keeper.fd(), .events = POLLIN, .revents = 0}}};
-    const auto deadline = Clock::now() + ready_limit;
-    milliseconds left = ready_limit;
+    const auto deadline = Clock::now() + limit;
+    milliseconds left = limit;
     bool ended = false;
     while (left.count() > 0 && !ended) {
         (void)poll(ends.data(), ends.size(), static_cast<int>(left.count()));
@@ -212,7 +211,7 @@ void Keeper::start_later() {
 
 } // namespace
 
-void start_kept_pump(const std::string& device) {
+void start_kept_pump(const std::string& device, milliseconds limit) {
     const std::string operation = fmt::format("start the pump of '{}'", device);
     const PumpFiles files(device);
     const UniqueFd lock = open_lock(files);
@@ -237,7 +236,7 @@ void start_kept_pump(const std::string& device) {
          .output = log.get(),
          .detached = true});
     unsetenv(ready_socket_variable);
-    wait_until_ready(files, operation, ready, keeper);
+    wait_until_ready(files, operation, ready, keeper, limit);
 }
 
 void stop_kept_pump(const std::string& device) {

@@ -3,14 +3,16 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
 
 namespace tapline::hooks {
 
 // Once the options of the device's pump are written. Returns when the pump is ready; one that runs
-// goes on. Throws Error with what it said.
-void start_kept_pump(const std::string& device);
+// goes on. Throws Error with what it said, or where it is not ready within the limit.
+void start_kept_pump(const std::string& device,
+                     std::chrono::milliseconds limit = std::chrono::seconds(10));
 // Throws Error where it does not end.
 void stop_kept_pump(const std::string& device);
 std::optional<pid_t> find_kept_pump(const std::string& device);

@@ -11,7 +11,11 @@ void PumpService::start(const std::vector<std::string>& options) const {
     const bool there = files.exist(); // A pump may run: they are its own.
     try {
         files.write_options(options);
-        (systemd_runs() ? start_pump_unit : start_kept_pump)(device_);
+        if (systemd_runs()) {
+            start_pump_unit(device_);
+        } else {
+            start_kept_pump(device_);
+        }
     } catch (...) {
         if (!there) {
             files.remove();

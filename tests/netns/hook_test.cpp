@@ -3,6 +3,8 @@
 #include "backend/base/error.h"
 #include "backend/base/unique_fd.h"
 #include "hooks/domain_lock.h"
+#include "hooks/kept_pump.h"
+#include "hooks/pump_files.h"
 #include "tests/netns/device_lab.h"
 #include "tests/netns/killer.h"
 #include "tests/unit/eventually.h"
@@ -18,10 +20,12 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <random>
 #include <set>
@@ -205,24 +209,32 @@ TEST_P(KilledHook, IsNotInTheWayOfTheNext) {
 INSTANTIATE_TEST_SUITE_P(Operations, KilledHook, testing::Values("prepare", "release"),
                          [](const auto& test) { return test.param; });
 
-// A pump that refuses to start.
-class RefusingPump {
+// A script in the place of the pump.
+class StandInPump {
 public:
-    RefusingPump() {
-        run("mkdir /run/refusing && printf '#!/bin/sh\necho tapline-pump: no >&2; exit 1' "
-            ">/run/refusing/tapline-pump && chmod +x /run/refusing/tapline-pump");
-        setenv("TAPLINE_EXEC_PATH", ("/run/refusing:" + found_).c_str(), 1);
+    explicit StandInPump(const std::string& script) {
+        fs::create_directory(folder);
+        std::ofstream(program) << "#!/bin/sh\n" << script;
+        allow();
+        setenv("TAPLINE_EXEC_PATH", (folder + (":" + found_)).c_str(), 1);
     }
-    ~RefusingPump() {
+    ~StandInPump() {
         setenv("TAPLINE_EXEC_PATH", found_.c_str(), 1);
-        run("rm -r /run/refusing");
+        fs::remove_all(folder);
     }
-    RefusingPump(const RefusingPump&) = delete;
-    RefusingPump& operator=(const RefusingPump&) = delete;
+    StandInPump(const StandInPump&) = delete;
+    StandInPump& operator=(const StandInPump&) = delete;
+
+    static void allow() { fs::permissions(program, fs::perms::owner_all); }
+    static void forbid() { fs::permissions(program, fs::perms::owner_read); }
 
 private:
+    static constexpr auto folder = "/run/stand-in";
+    static constexpr auto program = "/run/stand-in/tapline-pump";
     std::string found_ = getenv("TAPLINE_EXEC_PATH");
 };
+
+constexpr auto refusal = "echo tapline-pump: no >&2; exit 1";
 
 using Change = std::pair<std::string, std::string>;
 
@@ -243,7 +255,7 @@ int index_of(const std::string& device) {
 }
 
 TEST_F(Hook, LastPumpThatRefusesLeavesNothingOfTheOthers) {
-    const RefusingPump refusing;
+    const StandInPump refusing(refusal);
     define({{"<tapline:interface mac='52:54:00:12:34:03'",
              "<tapline:interface mac='52:54:00:12:34:01' parent='uplink' mode='bridge'/>"
              "<tapline:interface mac='52:54:00:12:34:03'"},
@@ -254,6 +266,65 @@ TEST_F(Hook, LastPumpThatRefusesLeavesNothingOfTheOthers) {
     const Outcome outcome = outcome_of_call("prepare");
     expect_refusal(outcome, "tl525400123403");
     EXPECT_EQ(trace(), nothing_);
+}
+
+// What is told is what failed first, behind what could not be taken back for it.
+TEST_F(Hook, FirstRefusalIsKeptWhenTakingBackFailsAsWell) {
+    const std::string written = fmt::format("/run/tapline/domains/{}.new", uuid);
+    const StandInPump refusing(fmt::format("mkdir {}; {}", written, refusal));
+    const Outcome outcome = outcome_of_call("prepare");
+    fs::remove(written);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.errors, fmt::format("tapline-hook: write {}: Is a directory\n"
+                                          "tapline-hook: start the pump of 'tl525400123403': no\n",
+                                          written));
+    EXPECT_EQ(trace(), nothing_);
+}
+
+TEST_F(Hook, ReconnectMakesTheOthersWhereOneCannotBeMade) {
+    call("prepare");
+    run("ip link delete tl525400123402 && ip link delete tl525400123403");
+    EXPECT_TRUE(eventually([] { return running("tapline-pump").empty(); }));
+    define({{"52:54:00:12:34:02' parent='uplink'", "52:54:00:12:34:02' parent='nosuch'"}});
+    const Outcome outcome = outcome_of_call("reconnect");
+    EXPECT_EQ(outcome.status, 0);
+    EXPECT_THAT(outcome.errors, testing::HasSubstr("'nosuch': no such interface"));
+    EXPECT_TRUE(link("tl525400123402").is_null());
+    EXPECT_FALSE(link("tl525400123403").is_null());
+    run("rm -f /dev/tap*"); // devtmpfs would have lost the node with its device.
+}
+
+TEST_F(Hook, PumpThatIsNotReadyInTimeIsEnded) {
+    const StandInPump silent("exec tail -f /dev/null");
+    const hooks::PumpFiles files("tl0");
+    files.write_options({"--device=tl0"});
+    try {
+        hooks::start_kept_pump("tl0", std::chrono::milliseconds(200));
+        FAIL() << "it was taken for ready";
+    } catch (const Error& error) {
+        EXPECT_STREQ(error.what(), "start the pump of 'tl0': it was not ready in time");
+    }
+    files.remove();
+    EXPECT_TRUE(
+        eventually([] { return running("tapline-hook").empty() && running("tail").empty(); }));
+}
+
+// As where the host is short of memory or processes for a while.
+TEST_F(Hook, KeeperStartsItsPumpOnceThatCanBeStarted) {
+    const StandInPump pump(fmt::format("exec {} \"$@\"", program_path("iouring/tapline-pump")));
+    call("prepare");
+    const auto killed = running("tapline-pump");
+    ASSERT_EQ(killed.size(), 1u);
+    StandInPump::forbid();
+    ASSERT_EQ(kill(killed.front(), SIGKILL), 0);
+    EXPECT_TRUE(eventually([] {
+        std::ifstream log("/run/tapline/pumps/tl525400123403.log");
+        return std::string(std::istreambuf_iterator(log), {}).find("execute it") !=
+               std::string::npos;
+    }));
+    StandInPump::allow();
+    EXPECT_TRUE(eventually([&] { return trace() == everything_; }));
+    EXPECT_NE(running("tapline-pump"), killed);
 }
 
 TEST_F(Hook, RenamedParentIsTheSame) {

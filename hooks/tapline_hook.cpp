@@ -165,6 +165,11 @@ int status_verb(const Arguments& arguments) {
     command_line.flag("json", "Print a JSON object", json);
     command_line.parse_options(arguments);
     const auto found = find_hook();
+    if (found && access(found->path.c_str(), X_OK) < 0) { // libvirt passes over it.
+        throw Error({.operation = fmt::format("look at {}", found->path.string()),
+                     .cause = "it leads to no program",
+                     .next_step = "tapline hook install"});
+    }
     const bool must_restart = found && found->libvirtd_must_restart;
     if (json) {
         nlohmann::ordered_json facts = {{"path", nullptr}, {"restart_libvirtd", must_restart}};

@@ -263,6 +263,11 @@ def test_installed_hook_is_told_of_and_goes(host):
     assert host.run("tapline", "hook", "install").startswith(f"{path}: installed")
     assert host.run("tapline", "hook", "install").startswith(f"{path}: was installed")
     assert host.run("tapline", "hook", "status").startswith(f"{path}: installed")
+    host.run("ln", "-sfn", "/nosuch/tapline-hook", path)  # Of a version that lay elsewhere.
+    with pytest.raises(Failure, match=f"{path}: it leads to no program .tapline hook install"):
+        host.run("tapline", "hook", "status")
+    host.run("tapline", "hook", "install")
+    assert host.run("tapline", "hook", "status").startswith(f"{path}: installed")
     host.run("tapline", "hook", "uninstall")
     assert host.run("tapline", "hook", "uninstall") == "not installed\n"
     with pytest.raises(Failure, match="not installed"):

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,7 +22,9 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -68,8 +71,26 @@ bool is_taken(const UniqueFd& file) {
     return lock.l_type != F_UNLCK;
 }
 
+bool has_open(pid_t process, const UniqueFd& file) {
+    struct stat wanted {};
+    std::error_code gone;
+    if (fstat(file.get(), &wanted) < 0) {
+        return false;
+    }
+    for (const auto& entry :
+         std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", process), gone)) {
+        struct stat facts {};
+        if (stat(entry.path().c_str(), &facts) == 0 && facts.st_ino == wanted.st_ino &&
+            facts.st_dev == wanted.st_dev) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // Of the keeper that has the lock; none where nobody has it. It writes its number before anything
-// else: 0 is a keeper that only begins.
+// else: 0 is a keeper that only begins. Throws Error for the number of somebody else, who shall not
+// be killed for it.
 std::optional<pid_t> find_keeper(const PumpFiles& files) {
     const UniqueFd lock = open_plain_file(files.lock);
     if (!lock || !is_taken(lock)) {
@@ -77,7 +98,15 @@ std::optional<pid_t> find_keeper(const PumpFiles& files) {
     }
     pid_t pid = 0;
     std::ifstream(files.lock) >> pid;
-    return pid;
+    if (pid == 0 || has_open(pid, lock)) {
+        return pid;
+    }
+    if (!is_taken(lock)) { // It has ended meanwhile.
+        return std::nullopt;
+    }
+    throw Error({.operation = fmt::format("read {}", files.lock),
+                 .cause = fmt::format("process {} is not the pump's keeper", pid),
+                 .next_step = fmt::format("end the one that `fuser -v {}` tells", files.lock)});
 }
 
 int open_process(pid_t pid) {

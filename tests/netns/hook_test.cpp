@@ -397,6 +397,20 @@ TEST_F(Hook, PumpThatHearsNoSignalIsKilled) {
     EXPECT_TRUE(eventually([&] { return trace() == nothing_; }));
 }
 
+// As its number it would even be killed with its whole group: of 1 that is everybody.
+TEST_F(Hook, ProcessThatIsNotTheKeeperIsLeft) {
+    call("prepare");
+    constexpr auto lock = "/run/tapline/pumps/tl525400123403.lock";
+    const std::string keeper = output_of(fmt::format("cat {}", lock));
+    Program other("/usr/bin/tail", {"-f", "/dev/null"});
+    std::ofstream(lock) << other.pid() << '\n';
+    const Outcome outcome = outcome_of_call("release");
+    other.signal(SIGINT);
+    EXPECT_EQ(other.wait(), 128 + SIGINT);
+    expect_refusal(outcome, fmt::format("`fuser -v {}`", lock));
+    std::ofstream(lock) << keeper;
+}
+
 // Systemd would take it for a pattern.
 TEST_F(Hook, NoPumpIsNamedAfterAPattern) {
     define({{"<driver queues", "<target dev='tl*'/><driver queues"}});

@@ -53,14 +53,7 @@ uint16_t PackedVirtqueue::Position::pack() const {
 PackedVirtqueue::PackedVirtqueue(const Vring& vring, std::shared_ptr<const GuestMemory> memory,
                                  uint64_t features, const Iotlb* iotlb)
     : Virtqueue(vring, std::move(memory), features, iotlb),
-      place_(find_ring(addresses_.memory(), iotlb, ring_parts(vring, features))),
-      next_(Position::unpack(static_cast<uint16_t>(vring.base.value_or(first_lap)))),
-      cursor_(next_),
-      published_(next_) {
-    if (next_.index >= size_) {
-        throw ProtocolError(ProtocolFault::ring_index,
-                            fmt::format("base {} of a ring of {}", next_.index, size_));
-    }
+      place_(find_ring(addresses_.memory(), iotlb, ring_parts(vring, features))) {
     const auto [ring, driver_event, device_event] = place_.parts;
     ring_ = reinterpret_cast<Descriptor*>(ring);
     driver_event_ = reinterpret_cast<const EventSuppression*>(driver_event);
@@ -69,6 +62,26 @@ PackedVirtqueue::PackedVirtqueue(const Vring& vring, std::shared_ptr<const Guest
     for (const size_t written : {0, 2}) {
         std::ranges::copy(place_.guest_ranges[written], std::back_inserter(written_parts_));
     }
+    next_ = cursor_ = published_ = first_position(vring.base);
+}
+
+// Some front ends, libkrun for one, let every ring begin at 0, wrap counter and all. In a lap with
+// counter 0 the lap before has left marks of use in the ring: without any it is the first one.
+PackedVirtqueue::Position
+PackedVirtqueue::first_position(const std::optional<uint32_t>& base) const {
+    const auto position = Position::unpack(static_cast<uint16_t>(base.value_or(first_lap)));
+    if (position.index >= size_) {
+        throw ProtocolError(ProtocolFault::ring_index,
+                            fmt::format("base {} of a ring of {}", position.index, size_));
+    }
+    const auto was_used = [](const Descriptor& slot) {
+        return (load_index(slot.flags, std::memory_order_relaxed) & used_bit) != 0;
+    };
+    if (position.index == 0 && !position.wrap &&
+        std::ranges::none_of(std::span(ring_, size_), was_used)) {
+        return Position::unpack(first_lap);
+    }
+    return position;
 }
 
 PackedVirtqueue::Position PackedVirtqueue::advanced(Position from, uint16_t slots) const noexcept {

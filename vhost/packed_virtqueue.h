@@ -46,6 +46,7 @@ private:
         uint16_t pack() const;
     };
 
+    Position first_position(const std::optional<uint32_t>& base) const;
     Position advanced(Position from, uint16_t slots) const noexcept;
     bool is_available(Position at) const noexcept;
     void give_back(Position at, uint16_t id, uint32_t written, bool first) noexcept;

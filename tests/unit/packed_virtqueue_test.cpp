@@ -109,6 +109,25 @@ TEST_P(Packed, WithoutABaseTheFirstLapBegins) {
     EXPECT_TRUE(peek());
 }
 
+// libkrun and Alioth let every ring begin at 0, which says that the wrap counter is 0, too.
+TEST_P(Packed, FirstLapBeginsAtZeroAsWell) {
+    Vring vring;
+    vring.size = odd_size;
+    vring.addresses = driver_.addresses(0);
+    for (int i = 0; i < 3 * odd_size; ++i) {
+        vring.base = i == 0 ? 0 : queue_->base();
+        queue_ = Virtqueue::make(vring, memory_, packed | GetParam());
+        EXPECT_FALSE(peek()) << i;
+        // One from the end of the second lap into the third, whose first slot is thus never marked
+        // as used: when the fourth begins, it looks as if it were available for the first time.
+        const bool across = i == 2 * odd_size - 1;
+        const uint16_t id = across ? add({readable(10), readable(10)}) : add({readable(10)});
+        ASSERT_TRUE(peek()) << i;
+        complete_one();
+        EXPECT_EQ(driver_.next_used()->id, id) << i;
+    }
+}
+
 TEST_P(Packed, DriverThatWantsCallsIsCalledEachTime) {
     for (int i = 0; i < 3 * odd_size; ++i) {
         ASSERT_TRUE(driver_.enable_calls());

@@ -49,15 +49,12 @@ void add_named(nlohmann::ordered_json& sums, const std::array<Counter, n>& count
     }
 }
 
-// The lane of a ring that is started. One that cannot run is stopped, and why goes to refused,
+// The lane of a ring that runs. One that cannot run is stopped, and why goes to refused,
 // unless it waits for its memory to come back or to be told of.
 std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
                                          std::exception_ptr& refused) {
     vhost::Vring& control = session.rings()[ring];
-    if (!control.started) {
-        return std::nullopt;
-    }
-    if (!session.locate(control)) {
+    if (!session.ring_runs(ring) || !session.locate(control)) {
         return std::nullopt; // What the front end tells starts it.
     }
     try {
@@ -156,9 +153,9 @@ void Pump::resume(vhost::Session& session) {
         worker.translations().publish(session.iotlb());
         // A ring that waits beside one that runs: its requests may have been forgotten.
         for (const Direction direction : {Direction::wire_to_guest, Direction::guest_to_wire}) {
-            const auto& ring = session.rings()[size_t{2} * number + static_cast<size_t>(direction)];
-            if (ring.started && !worker.serves(direction)) {
-                (void)session.locate(ring);
+            const auto ring = static_cast<uint16_t>(2 * number + static_cast<unsigned>(direction));
+            if (session.ring_runs(ring) && !worker.serves(direction)) {
+                (void)session.locate(session.rings()[ring]);
             }
         }
     }
@@ -170,8 +167,8 @@ void Pump::resume(vhost::Session& session) {
 void Pump::start(vhost::Session& session, uint16_t number, std::exception_ptr& refused) {
     const uint16_t in = vhost::ring_of_wire_to_guest(number);
     const uint16_t out = vhost::ring_of_guest_to_wire(number);
-    const bool receives = session.rings()[in].started && session.ring_is_enabled(in);
-    const bool sends = session.rings()[out].started && session.ring_is_enabled(out);
+    const bool receives = session.ring_runs(in) && session.ring_is_enabled(in);
+    const bool sends = session.ring_runs(out) && session.ring_is_enabled(out);
     Pair& pair = pairs_[number];
     // A frame in a queue that nobody reads is lost. The first one stays, or frames for the guest
     // would go to the host's own network stack (tap_handle_frame() in drivers/net/tap.c).
@@ -195,7 +192,7 @@ void Pump::start(vhost::Session& session, uint16_t number, std::exception_ptr& r
     // Behind an IOMMU rings come and go with each flush of it: that is not worth telling.
     const auto serves = [&](Direction direction, uint16_t ring) {
         return plan.lanes[static_cast<size_t>(direction)] ||
-               (session.iotlb() && session.rings()[ring].started);
+               (session.iotlb() && session.ring_runs(ring));
     };
     pair.carries_frames = (receives && serves(Direction::wire_to_guest, in)) ||
                           (sends && serves(Direction::guest_to_wire, out));

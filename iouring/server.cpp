@@ -140,7 +140,8 @@ void Server::on_messages() {
 // Whatever the message was, the rings it touched go on as far as they can.
 void Server::handle(vhost::Message message) {
     const vhost::Request request = message.request();
-    const bool acknowledge = message.needs_reply() && session_->acknowledges();
+    const bool asks = message.needs_reply();
+    bool acknowledge = asks && session_->acknowledges();
     vhost::Session::Reply reply;
     uint64_t outcome = 0; // REPLY_ACK: other than zero is a failure.
     const auto attempt = [&](const auto& step) {
@@ -159,6 +160,7 @@ void Server::handle(vhost::Message message) {
     pump_.take_misses(*session_);
     pump_.pause(*session_, session_->affected_pairs(message));
     attempt([&] { reply = session_->handle(std::move(message)); });
+    acknowledge |= asks && session_->acknowledges(); // Also of the message that agrees on it.
     attempt([&] { pump_.resume(*session_); });
     if (const auto station = session_->take_announcement()) {
         announce(MacAddress(*station));

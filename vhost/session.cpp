@@ -161,6 +161,11 @@ bool Session::ring_is_enabled(uint16_t ring) const {
     return rings_[ring].enabled || !has(features_, Feature::protocol_features);
 }
 
+bool Session::ring_runs(uint16_t ring) const {
+    const Vring& each = rings_[ring];
+    return each.started && each.size > 0 && each.addresses && memory_;
+}
+
 Vring& Session::ring(uint64_t index) {
     if (index >= rings_.size()) {
         throw ProtocolError(ProtocolFault::ring_index,
@@ -173,10 +178,11 @@ Vring& Session::ring(uint64_t index) {
 
 Vring& Session::stopped_ring(uint64_t index) {
     Vring& found = ring(index);
-    if (found.started && !ring_is_enabled(static_cast<uint16_t>(index))) {
+    const auto number = static_cast<uint16_t>(index);
+    if (ring_runs(number) && !ring_is_enabled(number)) {
         found.started = false; // Some front ends reset a device by disabling its rings only.
     }
-    if (found.started) {
+    if (ring_runs(number)) {
         throw ProtocolError(ProtocolFault::out_of_order,
                             fmt::format("ring {} cannot change while it runs", index));
     }
@@ -282,10 +288,6 @@ Session::Reply Session::get_vring_base(Message& message) {
 
 Session::Reply Session::set_vring_kick(Message& message) {
     auto [target, fd] = ring_and_fd(message);
-    if (memory_ == nullptr || target.size == 0 || !target.addresses) {
-        throw ProtocolError(ProtocolFault::out_of_order,
-                            "a ring needs memory, size and addresses before it can start");
-    }
     target.kick = std::move(fd);
     target.started = true;
     target.may_wait_for_memory = false;
@@ -362,10 +364,12 @@ Session::Reply Session::get_status(Message&) {
 }
 
 // Memory and descriptors for calls stay: QEMU does not repeat what it told of them before. So do
-// the bases, as QEMU 7.2 sets the status to 0 when it pauses a guest, and asks for them then.
+// the bases, as QEMU 7.2 sets the status to 0 when it pauses a guest, and asks for them then. Where
+// a ring was is forgotten: its next start may come before the new addresses.
 void Session::stop_all_rings() {
     for (Vring& each : rings_) {
         each.kick.reset();
+        each.addresses.reset();
         each.started = false;
         each.enabled = false;
     }

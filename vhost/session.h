@@ -1,6 +1,6 @@
 // What the messages of one front end mean: features, memory and the control side of its rings.
 // Knows no packet. Whoever runs the rings asks affected_pairs() before handle(),
-// takes their rings out of use, and afterwards starts those that are `started`.
+// takes their rings out of use, and afterwards starts those of which ring_runs() is true.
 #pragma once
 
 #include "vhost/backend_channel.h"
@@ -62,6 +62,8 @@ public:
     const std::vector<Vring>& rings() const { return rings_; }
     // Without protocol features a ring has no enable message: to start it is to enable it.
     bool ring_is_enabled(uint16_t ring) const;
+    // Started, and all is known that it takes to run.
+    bool ring_runs(uint16_t ring) const;
     uint64_t features() const { return features_; }
     const std::shared_ptr<const GuestMemory>& memory() const { return memory_; }
     // Where I/O virtual addresses lie; null where rings hold guest physical ones, or nothing has

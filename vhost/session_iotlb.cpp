@@ -84,8 +84,8 @@ Session::PairRange Session::pairs_on(const IotlbMessage& message) const {
                         {.first = message.address, .last = message.address + message.size - 1}) &&
                (told == nullptr || !knows(*iotlb_, parts, message, told));
     };
-    for (size_t index = 0; index < rings_.size(); ++index) {
-        if (rings_[index].started && changes(rings_[index])) {
+    for (uint16_t index = 0; index < rings_.size(); ++index) {
+        if (ring_runs(index) && changes(rings_[index])) {
             const auto pair = static_cast<uint16_t>(index / 2);
             pairs = {pairs.end == 0 ? pair : pairs.begin, static_cast<uint16_t>(pair + 1)};
         }

@@ -10,8 +10,9 @@
 namespace tapline::vhost {
 
 // stopped --SET_VRING_KICK--> started; started --GET_VRING_BASE, fault, end of session--> stopped.
-// A started ring moves frames while it is enabled; a started, disabled guest-to-wire ring is
-// emptied without sending (vhost-user.rst, "Ring states").
+// A started ring runs once its size, addresses and memory are known. Then it moves frames while it
+// is enabled; a disabled guest-to-wire ring is emptied without sending (vhost-user.rst, "Ring
+// states").
 struct Vring {
     uint32_t size = 0; // Entries; 0 until SET_VRING_NUM.
     // Next entry to take: an index, or for a packed ring both positions with their wrap counters

@@ -71,7 +71,7 @@ private:
         for (auto number = static_cast<uint16_t>(pairs_.size()); number < taps_.size(); ++number) {
             const uint16_t in = vhost::ring_of_wire_to_guest(number);
             const uint16_t out = vhost::ring_of_guest_to_wire(number);
-            const bool runs = session_.rings()[in].started && session_.rings()[out].started &&
+            const bool runs = session_.ring_runs(in) && session_.ring_runs(out) &&
                               session_.ring_is_enabled(in) && session_.ring_is_enabled(out);
             if (!runs) {
                 return;

@@ -19,11 +19,12 @@ using vhost::ProtocolError;
 
 constexpr size_t fds_sent_max = 12; // More than a message may carry.
 
-// As whoever runs the rings would: builds each one that is started.
+// As whoever runs the rings would: builds each one that runs.
 void open_rings(vhost::Session& session) {
     static vhost::IovecList parts(vhost::chain_parts_max);
-    for (const vhost::Vring& ring : session.rings()) {
-        if (!ring.started) {
+    for (uint16_t index = 0; index < session.rings().size(); ++index) {
+        const vhost::Vring& ring = session.rings()[index];
+        if (!session.ring_runs(index)) {
             continue;
         }
         try {

@@ -70,6 +70,28 @@ TEST_F(FrontEnds, DoNotGetWhatTheOneBeforeLeftUnread) {
     expect_frames_pass(lab_.station(), second);
 }
 
+// As Alioth does: every message asks for an answer, also the one that agrees on answers, and all
+// descriptors for kicks come first.
+TEST(FrontEndsOfAnotherOrder, HaveAllAnswersAndTheirFrames) {
+    PumpLab lab({.arguments = {"--queues", "2"}});
+    for (int session = 1; session <= 2; ++session) {
+        FrontEnd front_end = FrontEnd::connect(lab.socket());
+        EXPECT_EQ(front_end.acknowledged(Request::set_protocol_features,
+                                         vhost::protocol_feature_reply_ack),
+                  0);
+        const UniqueFd unused = fakes::make_eventfd();
+        for (const uint64_t ring : {0, 1, 2, 3}) {
+            EXPECT_EQ(front_end.acknowledged(Request::set_vring_kick, ring, {unused.get()}), 0);
+        }
+        Guest guest(std::move(front_end), {.features = PumpLab::usual});
+        for (int count = 0; count < 3; ++count) {
+            expect_frames_pass(lab.station(), guest);
+        }
+        guest.front_end().close();
+        EXPECT_TRUE(lab.session_end().at("protocol_errors").empty());
+    }
+}
+
 TEST_F(FrontEnds, MaySendAMessageByteByByte) {
     FrontEnd front_end = FrontEnd::connect(lab_.socket());
     const vhost::Header message{.request = static_cast<uint32_t>(Request::get_queue_num),

@@ -166,14 +166,6 @@ BadMessage with_state(const std::string& name, const char* fault, Stage stage, R
     return {name, fault, stage, [=](const Belongings&) { return one(request, bytes_of(state)); }};
 }
 
-BadMessage kick_too_early(const std::string& name, Stage stage, std::vector<Message> before) {
-    return {name, "out_of_order", stage, [=](const Belongings& own) {
-                std::vector<Message> all = before;
-                all.push_back({Request::set_vring_kick, Bytes(8), {own.event.get()}});
-                return all;
-            }};
-}
-
 BadMessage bad_region(const std::string& name, std::function<void(MemoryRegion&)> spoil) {
     return {name, "memory_region", Stage::nothing, [=](const Belongings& own) {
                 MemoryRegion region = own.ram.region();
@@ -281,12 +273,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Order, BadMessages,
-    testing::Values(kick_too_early("KickBeforeMemory", Stage::nothing, {}),
-                    kick_too_early("KickBeforeSize", Stage::memory, {}),
-                    kick_too_early("KickBeforeAddresses", Stage::memory,
-                                   {{Request::set_vring_num,
-                                     bytes_of(VringState{.index = 0, .num = 64})}}),
-                    with_state("SizeWhileStarted", "out_of_order", Stage::started,
+    testing::Values(with_state("SizeWhileStarted", "out_of_order", Stage::started,
                                Request::set_vring_num, {.index = 0, .num = 128}),
                     with_state("BaseWhileStarted", "out_of_order", Stage::started,
                                Request::set_vring_base, {.index = 0, .num = 1})),

@@ -72,9 +72,9 @@ private:
         }
     }
 
-    std::optional<QueuePair::Lane> lane(size_t ring) {
+    std::optional<QueuePair::Lane> lane(uint16_t ring) {
         const vhost::Vring& control = session_.rings()[ring];
-        if (!control.started) {
+        if (!session_.ring_runs(ring)) {
             return std::nullopt;
         }
         return QueuePair::Lane{

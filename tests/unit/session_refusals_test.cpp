@@ -169,17 +169,6 @@ TEST_F(SessionRefusals, BaseOfMoreThanSixteenBits) {
     }
 }
 
-TEST_F(SessionRefusals, StartBeforeMemorySizeOrAddressesAreKnown) {
-    const auto kick = [&] { return tell(set_vring_kick, uint64_t{0}, {event_.get()}); };
-    expect_refused(out_of_order, kick);
-    share_memory();
-    expect_refused(out_of_order, kick);
-    tell(set_vring_num, VringState{.index = 0, .num = 64});
-    expect_refused(out_of_order, kick);
-    tell(set_vring_addr, ring_.addresses(0));
-    EXPECT_EQ(kick(), accepted);
-}
-
 TEST_F(SessionRefusals, SizeAndBaseOfARingThatRuns) {
     share_memory();
     start_ring(0);

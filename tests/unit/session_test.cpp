@@ -114,6 +114,36 @@ TEST_F(SessionTest, KickStartsARingAndGetBaseStopsIt) {
     EXPECT_FALSE(session_.rings()[1].kick);
 }
 
+// Alioth tells of all descriptors for kicks before anything else of their rings, and also of those
+// whose rings its guest does not use.
+TEST_F(SessionTest, RingRunsOnceAllIsKnownWhateverCameLast) {
+    EXPECT_EQ(tell(set_vring_kick, uint64_t{1}, {event_.get()}), accepted);
+    EXPECT_FALSE(session_.ring_runs(1));
+    EXPECT_EQ(tell(set_vring_num, VringState{.index = 1, .num = 64}), accepted);
+    EXPECT_EQ(tell(set_vring_base, VringState{.index = 1, .num = 0}), accepted);
+    EXPECT_FALSE(session_.ring_runs(1));
+    EXPECT_EQ(tell(set_vring_addr, ring_.addresses(1)), accepted);
+    EXPECT_FALSE(session_.ring_runs(1));
+    share_memory();
+    EXPECT_TRUE(session_.ring_runs(1));
+    EXPECT_EQ(tell(get_vring_base, VringState{.index = 1, .num = 0}), accepted);
+    EXPECT_FALSE(session_.ring_runs(1));
+}
+
+TEST_F(SessionTest, RingDoesNotRunWhereItWasBeforeAReset) {
+    share_memory();
+    for (const bool by_status : {false, true}) {
+        start_ring(1);
+        EXPECT_TRUE(session_.ring_runs(1));
+        EXPECT_EQ(by_status ? tell(set_status, uint64_t{0}) : tell(reset_device), accepted);
+        EXPECT_EQ(tell(set_vring_kick, uint64_t{1}, {event_.get()}), accepted);
+        EXPECT_FALSE(session_.ring_runs(1));
+        EXPECT_EQ(tell(set_vring_num, VringState{.index = 1, .num = 64}), accepted);
+        EXPECT_EQ(tell(set_vring_addr, ring_.addresses(1)), accepted);
+        EXPECT_TRUE(session_.ring_runs(1));
+    }
+}
+
 TEST_F(SessionTest, KickWithoutDescriptorStartsARingToBePolled) {
     share_memory();
     start_ring(1);

@@ -63,6 +63,12 @@ std::string write_metadata(const Attachment::Request& request, const MacAddress&
     return element_text("interface", attributes, content);
 }
 
+// Refusals name options here, and XML when it is read back. The address need not be an option.
+void check_options(InterfaceText text) {
+    text.mac.reset();
+    (void)InterfaceSpec::parse(text);
+}
+
 // As everybody else will read it from the domain: what could not be read later is refused now.
 xml::Interface read_back(const std::string& interface_xml, const std::string& metadata_xml) {
     const std::string text =
@@ -75,7 +81,7 @@ xml::Interface read_back(const std::string& interface_xml, const std::string& me
 } // namespace
 
 Attachment Attachment::of(const Request& request) {
-    (void)InterfaceSpec::parse(request.text); // Its refusals name options, those below XML.
+    check_options(request.text);
     const MacAddress mac = MacAddress::parse(request.text.mac.value());
     std::string interface_xml = write_interface(request, mac, BootRom::as_qemu_likes);
     std::string metadata_xml = write_metadata(request, mac);

@@ -67,6 +67,14 @@ TEST(Attachment, ThatIsAskedForWronglyIsToldByTheOption) {
     }
 }
 
+TEST(Attachment, ADeviceMayHaveItsParentsAddress) {
+    auto asked = request(xml::InterfaceKind::ethernet);
+    asked.text.mode = "passthru";
+    const Attachment made = Attachment::of(asked);
+    EXPECT_EQ(made.mac, first);
+    EXPECT_FALSE(made.plan.spec.mac());
+}
+
 TEST(Attachment, ARunningGuestHasNoUseForABootRom) {
     const Attachment made = Attachment::of(request(xml::InterfaceKind::ethernet));
     EXPECT_THAT(made.plugged_xml, HasSubstr("<rom enabled='no'/>"));

@@ -5,7 +5,7 @@ import shutil
 import socket
 
 import initramfs
-from guest import MACHINES, Shell
+from guest import KERNEL_OPTIONS, MACHINES, Shell
 from lab import Lab
 from libvirt_cards import SHARED_MEMORY, domain_uuid, metadata_of
 from process import Listener
@@ -32,7 +32,7 @@ DOMAIN = """
     <type arch='x86_64' machine='q35'>hvm</type>
     <kernel>{kernel}</kernel>
     <initrd>{initrd}</initrd>
-    <cmdline>console=ttyS0 quiet</cmdline>
+    <cmdline>{kernel_options}</cmdline>
   </os>
   <features><acpi/></features>
   <devices>
@@ -61,7 +61,7 @@ def domain_xml(lab: Lab, name, cards, memory_backing=SHARED_MEMORY, machine=MACH
     return DOMAIN.format(
         name=name, uuid=domain_uuid(name), metadata=metadata_of(cards), memory_mib=MEMORY_MIB,
         memory_backing=memory_backing, kernel=lab.path("kernel"), initrd=archive,
-        emulator=machine.qemu, spare_ports=SPARE_PORTS,
+        kernel_options=KERNEL_OPTIONS, emulator=machine.qemu, spare_ports=SPARE_PORTS,
         interfaces="".join(card.interface() for card in cards),
         console=lab.path(f"{name}-console.log"), shell=SHELL.format(name=name))
 

@@ -47,8 +47,9 @@ std::unique_ptr<Ring> Ring::create(int tap_fd, const HeldFrames* frames) {
     if (const int result = io_uring_queue_mmap(fd.get(), &params, &mapped); result < 0) {
         throw Error::from_errno("map the rings of io_uring", next_step(-result), -result);
     }
-    mapped.features = params.features; // liburing 2.3 leaves that to its callers.
-    (void)fd.release();
+    mapped.features = params.features; // These are its callers' to set, from some version on.
+    mapped.flags = params.flags;
+    mapped.ring_fd = mapped.enter_ring_fd = fd.release();
     std::unique_ptr<Ring> ring(new Ring(mapped));
     if (const int result = io_uring_register_files(&ring->ring_, &tap_fd, 1); result < 0) {
         throw Error::from_errno("register the tap queue with io_uring", next_step(-result),
@@ -61,6 +62,7 @@ std::unique_ptr<Ring> Ring::create(int tap_fd, const HeldFrames* frames) {
 void Ring::prepare_moves(const HeldFrames* frames) noexcept {
     const auto prepare = [this](unsigned number, io_uring_op operation, unsigned flags, Tag tag) {
         io_uring_sqe& entry = ring_.sq.sqes[number];
+        entry = {};
         io_uring_prep_rw(operation, &entry, registered_tap, nullptr, 0, 0);
         entry.rw_flags = RWF_NOWAIT;
         entry.flags = static_cast<uint8_t>(IOSQE_FIXED_FILE | flags);
@@ -98,7 +100,9 @@ void Ring::enable() noexcept {
 io_uring_sqe* Ring::next_entry() noexcept {
     const unsigned number = first_other + others_++ % (entry_count - first_other);
     enqueue(number);
-    return &ring_.sq.sqes[number];
+    io_uring_sqe* const entry = &ring_.sq.sqes[number];
+    *entry = {}; // What io_uring_prep_*() leave as it is, by version.
+    return entry;
 }
 
 void Ring::poll_tap() noexcept {

@@ -44,6 +44,7 @@ public:
     }
     // One frame each to the slots from 0 to count of the frames this was made with.
     void read_tap_slots(uint16_t count) noexcept {
+        assert(count <= reads_per_turn_max && ring_.sq.sqes[first_slot_read].addr != 0);
         io_uring_sq& queue = ring_.sq;
         const unsigned begin = queue.sqe_tail & queue.ring_mask;
         const unsigned up_to_end = std::min<unsigned>(count, entry_count - begin);

@@ -159,47 +159,41 @@ size_t PackedVirtqueue::peek_singles(IovecList& parts, std::span<Chain> chains) 
     return count;
 }
 
-// Of a chain the slots behind the head may look available, too: there it ends. Where there were no
-// such chains of late, the last slot tells of all before it, as drivers go by the ring's order.
+// Of a chain the slots behind the head may look available, too: there it ends.
 size_t PackedVirtqueue::available(size_t max) noexcept {
     max = halted_ ? 0 : std::min<size_t>(max, size_);
-    if (max == 0) {
-        return 0;
-    }
-    const auto flags_at = [this](Position at) {
-        return load_index(ring_[at.index].flags, std::memory_order_acquire);
-    };
-    const auto is_single = [](Position at, uint16_t flags) {
-        return (flags & (available_bit | used_bit | has_next)) == available_flags(at.wrap);
-    };
-    const Position last = advanced(next_, static_cast<uint16_t>(max - 1));
-    if (singles_ && is_single(last, flags_at(last))) {
-        return max;
-    }
     Position at = next_;
     size_t count = 0;
-    while (count < max && is_single(at, flags_at(at))) {
-        at = advanced(at, 1);
-        ++count;
+    while (count < max) { // Once, and again behind the end of the ring.
+        const std::span run(ring_ + at.index, std::min<size_t>(max - count, size_ - at.index));
+        const uint16_t wanted = available_flags(at.wrap);
+        const auto end = std::ranges::find_if_not(run, [wanted](const Descriptor& descriptor) {
+            const uint16_t flags = load_index(descriptor.flags, std::memory_order_acquire);
+            return (flags & (available_bit | used_bit | has_next)) == wanted;
+        });
+        const auto singles = static_cast<uint16_t>(end - run.begin());
+        at = advanced(at, singles);
+        count += singles;
+        if (end != run.end()) {
+            return count + (is_available(at) ? 1 : 0);
+        }
     }
-    return count < max && is_available(at) ? count + 1 : count;
+    return count;
 }
 
 size_t PackedVirtqueue::place(std::span<Delivery> deliveries) noexcept {
     rewind();
+    deliveries = deliveries.first(log_ || halted_ ? 0 : std::min<size_t>(deliveries.size(), size_));
     size_t count = 0;
-    if (log_ || halted_ || deliveries.empty()) {
-        return 0;
-    }
-    deliveries = deliveries.first(std::min<size_t>(deliveries.size(), size_));
-    singles_ = true;
-    while (singles_ && count < deliveries.size()) { // Once, and again behind the end of the ring.
+    while (count < deliveries.size()) { // Once, and again behind the end of the ring.
         const size_t run = std::min<size_t>(deliveries.size() - count, size_ - next_.index);
         const size_t placed = place_run(deliveries.subspan(count, run));
         next_ = advanced(next_, static_cast<uint16_t>(placed));
         unpublished_ = static_cast<uint16_t>(unpublished_ + placed);
         count += placed;
-        singles_ = placed == run;
+        if (placed < run) {
+            break;
+        }
     }
     cursor_ = next_;
     return count;

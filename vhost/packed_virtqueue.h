@@ -67,7 +67,6 @@ private:
     uint16_t peeked_ = 0;        // Slots from next_ to cursor_.
     Position published_;         // What the driver has been shown ends here.
     uint16_t unpublished_ = 0;   // Slots from published_ to next_.
-    bool singles_ = false;       // No frame of late had another chain than of one descriptor.
     uint16_t first_flags_ = 0;   // Of the first unpublished descriptor: they show all the others.
     bool call_undecided_ = true; // Nothing was published yet.
 };

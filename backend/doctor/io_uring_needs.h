@@ -23,6 +23,7 @@ constexpr IoUringNeed io_uring_features[] = {{IORING_FEAT_CQE_SKIP, "IORING_FEAT
                                              {IORING_FEAT_EXT_ARG, "IORING_FEAT_EXT_ARG"}};
 constexpr IoUringNeed io_uring_operations[] = {{IORING_OP_READ, "IORING_OP_READ"},
                                                {IORING_OP_READV, "IORING_OP_READV"},
+                                               {IORING_OP_READ_FIXED, "IORING_OP_READ_FIXED"},
                                                {IORING_OP_WRITE, "IORING_OP_WRITE"},
                                                {IORING_OP_WRITEV, "IORING_OP_WRITEV"},
                                                {IORING_OP_POLL_ADD, "IORING_OP_POLL_ADD"}};

@@ -279,7 +279,7 @@ class PumpsRing : public testing::Test {
 protected:
     PumpsRing()
         : file_(eventfd(0, EFD_CLOEXEC)),
-          ring_(tapline::Ring::create(file_.get())),
+          ring_(tapline::Ring::create(file_.get(), &held_)),
           inside_(*std::bit_cast<const io_uring*>(ring_.get())) {
         static_assert(std::is_standard_layout_v<tapline::Ring>);
         static_assert(sizeof(tapline::Ring) > sizeof(io_uring)); // It is the first member.
@@ -290,6 +290,7 @@ protected:
         iovec parts[2]{};
         ring_->read_tap({parts, 1}, 0);
         ring_->read_tap(parts, 1);
+        ring_->read_tap_slots(1);
         ring_->write_tap({parts, 1}, 0);
         ring_->write_tap(parts, 1);
         ring_->poll_tap();
@@ -303,6 +304,7 @@ protected:
     }
 
     UniqueFd file_;
+    HeldFrames held_;
     std::unique_ptr<tapline::Ring> ring_;
     const io_uring& inside_;
 };

@@ -50,6 +50,29 @@ TEST_F(Mergeable, SmallFramesTakeOneBufferEach) {
     EXPECT_EQ(counters_.frames.value(), 100u);
 }
 
+// It came between the two: the wire does not wait for a batch to end.
+TEST_F(Mergeable, FrameBetweenReadsThatFoundNoneArrives) {
+    offer_buffers(16);
+    for (uint32_t i = 0; i < 3; ++i) { // A turn of one read, and one of two: then more are tried.
+        wire_.send(test_frame(i, 100));
+    }
+    turn();
+    turn();
+    wire_.send(test_frame(3, 100));
+    wire_.send(test_frame(4, 100));
+    ASSERT_GE(path_.offer(*ring_), 3u);
+    ring_->submit();
+    ring_->for_each_completion(
+        [&](Tag tag, int32_t result, bool) { path_.completed(tag.slot(), result); });
+    path_.completed(0, -EAGAIN);
+    path_.publish();
+    EXPECT_TRUE(path_.tap_is_empty());
+    for (const uint32_t i : {0u, 1u, 2u, 4u}) {
+        expect_frame(test_frame(i, 100), 1);
+    }
+    expect_no_frame();
+}
+
 TEST_F(Mergeable, BytesAreCountedWithoutHeaders) {
     offer_buffers(8);
     wire_.send(test_frame(1, 112));

@@ -180,9 +180,9 @@ Vring& Session::stopped_ring(uint64_t index) {
     Vring& found = ring(index);
     const auto number = static_cast<uint16_t>(index);
     if (ring_runs(number) && !ring_is_enabled(number)) {
-        found.started = false; // Some front ends reset a device by disabling its rings only.
-    }
-    if (ring_runs(number)) {
+        // Some front ends reset a device by disabling its rings only.
+        found.started = found.set_up_since_kick;
+    } else if (ring_runs(number)) {
         throw ProtocolError(ProtocolFault::out_of_order,
                             fmt::format("ring {} cannot change while it runs", index));
     }
@@ -290,7 +290,8 @@ Session::Reply Session::set_vring_kick(Message& message) {
     auto [target, fd] = ring_and_fd(message);
     target.kick = std::move(fd);
     target.started = true;
-    target.may_wait_for_memory = false;
+    target.set_up_since_kick = !ring_runs(static_cast<uint16_t>(&target - rings_.data()));
+    target.may_wait_for_memory = memory_ == nullptr;
     return std::nullopt;
 }
 
@@ -313,7 +314,9 @@ Session::Reply Session::set_vring_enable(Message& message) {
         throw ProtocolError(ProtocolFault::ring_index,
                             fmt::format("{} neither enables nor disables", state.num));
     }
-    ring(state.index).enabled = state.num == 1;
+    Vring& target = ring(state.index);
+    target.enabled = state.num == 1;
+    target.set_up_since_kick = target.set_up_since_kick && !target.enabled;
     return std::nullopt;
 }
 

@@ -25,9 +25,11 @@ struct Vring {
     UniqueFd error;
     bool started = false;
     bool enabled = false;
+    bool set_up_since_kick = false; // SET_VRING_KICK came first; this goes on until it is enabled.
     // The front end keeps track of what a back end that died had in flight: it is to be done again.
     bool inflight_is_tracked = false;
-    // Memory was taken from under it: it runs while its memory is there, and else waits.
+    // Memory was taken from under it, or is yet to come: it runs while its memory is there, and
+    // else waits.
     bool may_wait_for_memory = false;
 };
 

@@ -168,8 +168,17 @@ bool FrontEnd::remove(const vhost::MemoryRegion& region) {
 
 FrontEnd::RingEvents FrontEnd::start_ring(uint32_t index, const DriverRing& ring, uint32_t base,
                                           Events kind) {
+    RingEvents events;
+    if (kind != Events::polling) {
+        events = {.kick = make_eventfd(), .call = make_eventfd(), .error = make_eventfd()};
+    }
+    if (kind == Events::kicks_first) {
+        send(Request::set_vring_kick, uint64_t{index}, {events.kick.get()});
+    }
     send(Request::set_vring_num, vhost::VringState{.index = index, .num = ring.size()});
-    send(Request::set_vring_base, vhost::VringState{.index = index, .num = base});
+    if (kind != Events::kicks_first) {
+        send(Request::set_vring_base, vhost::VringState{.index = index, .num = base});
+    }
     vhost::VringAddresses at = ring.addresses(index);
     if (translated_ != nullptr) {
         for (uint64_t* each : {&at.descriptors, &at.available, &at.used}) {
@@ -177,15 +186,21 @@ FrontEnd::RingEvents FrontEnd::start_ring(uint32_t index, const DriverRing& ring
         }
     }
     send(Request::set_vring_addr, at);
-    if (kind == Events::polling) {
+    switch (kind) {
+    case Events::polling:
         send(Request::set_vring_call, index | vhost::vring_fd_none);
         send(Request::set_vring_kick, index | vhost::vring_fd_none);
-        return {};
+        break;
+    case Events::kicks_first:
+        send(Request::set_vring_base, vhost::VringState{.index = index, .num = base});
+        send(Request::set_vring_call, uint64_t{index}, {events.call.get()});
+        break;
+    case Events::descriptors:
+        send(Request::set_vring_call, uint64_t{index}, {events.call.get()});
+        send(Request::set_vring_err, uint64_t{index}, {events.error.get()});
+        send(Request::set_vring_kick, uint64_t{index}, {events.kick.get()});
+        break;
     }
-    RingEvents events{.kick = make_eventfd(), .call = make_eventfd(), .error = make_eventfd()};
-    send(Request::set_vring_call, uint64_t{index}, {events.call.get()});
-    send(Request::set_vring_err, uint64_t{index}, {events.error.get()});
-    send(Request::set_vring_kick, uint64_t{index}, {events.kick.get()});
     return events;
 }
 

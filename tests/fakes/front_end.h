@@ -78,7 +78,7 @@ public:
         UniqueFd call;
         UniqueFd error;
     };
-    enum class Events { descriptors, polling };
+    enum class Events { descriptors, kicks_first, polling };
     // All the messages that start one ring; with polling there are no events.
     RingEvents start_ring(uint32_t index, const DriverRing& ring, uint32_t base = 0,
                           Events kind = Events::descriptors);

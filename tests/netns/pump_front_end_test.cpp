@@ -80,10 +80,12 @@ TEST(FrontEndsOfAnotherOrder, HaveAllAnswersAndTheirFrames) {
                                          vhost::protocol_feature_reply_ack),
                   0);
         const UniqueFd unused = fakes::make_eventfd();
-        for (const uint64_t ring : {0, 1, 2, 3}) {
+        for (const uint64_t ring : {2, 3}) {
             EXPECT_EQ(front_end.acknowledged(Request::set_vring_kick, ring, {unused.get()}), 0);
         }
-        Guest guest(std::move(front_end), {.features = PumpLab::usual});
+        Guest guest(std::move(front_end),
+                    {.features = PumpLab::usual | bit(vhost::Feature::protocol_features),
+                     .events = FrontEnd::Events::kicks_first});
         for (int count = 0; count < 3; ++count) {
             expect_frames_pass(lab.station(), guest);
         }

@@ -130,6 +130,20 @@ TEST_F(SessionTest, RingRunsOnceAllIsKnownWhateverCameLast) {
     EXPECT_FALSE(session_.ring_runs(1));
 }
 
+// Without protocol features it runs at once, and nothing tells that more is to come.
+TEST_F(SessionTest, RingThatIsNotEnabledYetTakesItsBaseLast) {
+    tell(set_features, bit(Feature::protocol_features));
+    share_memory();
+    EXPECT_EQ(tell(set_vring_kick, uint64_t{1}, {event_.get()}), accepted);
+    EXPECT_EQ(tell(set_vring_num, VringState{.index = 1, .num = 64}), accepted);
+    EXPECT_EQ(tell(set_vring_addr, ring_.addresses(1)), accepted);
+    EXPECT_EQ(tell(set_vring_base, VringState{.index = 1, .num = 7}), accepted);
+    EXPECT_EQ(tell(set_vring_enable, VringState{.index = 1, .num = 1}), accepted);
+    EXPECT_TRUE(session_.ring_runs(1));
+    EXPECT_EQ(session_.rings()[1].base, 7u);
+    EXPECT_EQ(tell(set_vring_base, VringState{.index = 1, .num = 8}), ProtocolFault::out_of_order);
+}
+
 TEST_F(SessionTest, RingDoesNotRunWhereItWasBeforeAReset) {
     share_memory();
     for (const bool by_status : {false, true}) {

@@ -40,10 +40,10 @@ struct Station {
     }
 
     fakes::Wire wire;
-    std::unique_ptr<Ring> ring = Ring::create(wire.tap_fd());
+    HeldFrames held;
+    std::unique_ptr<Ring> ring = Ring::create(wire.tap_fd(), &held);
     fuzz::RingMemory memory;
     std::shared_ptr<const vhost::GuestMemory> mapped = memory.map();
-    HeldFrames held;
     std::array<DirectionCounters, direction_count> counters;
 };
 

@@ -88,9 +88,14 @@ bool has_open(pid_t process, const UniqueFd& file) {
     return false;
 }
 
+bool lives(pid_t process) {
+    std::error_code unknown;
+    return std::filesystem::exists(fmt::format("/proc/{}", process), unknown);
+}
+
 // Of the keeper that has the lock; none where nobody has it. It writes its number before anything
-// else: 0 is a keeper that only begins. Throws Error for the number of somebody else, who shall not
-// be killed for it.
+// else: 0 is a keeper that only begins, where the last one's number may still be. Throws Error for
+// the number of somebody else, who shall not be killed for it.
 std::optional<pid_t> find_keeper(const PumpFiles& files) {
     const UniqueFd lock = open_plain_file(files.lock);
     if (!lock || !is_taken(lock)) {
@@ -103,6 +108,9 @@ std::optional<pid_t> find_keeper(const PumpFiles& files) {
     }
     if (!is_taken(lock)) { // It has ended meanwhile.
         return std::nullopt;
+    }
+    if (!lives(pid)) {
+        return 0;
     }
     throw Error({.operation = fmt::format("read {}", files.lock),
                  .cause = fmt::format("process {} is not the pump's keeper", pid),
@@ -251,10 +259,13 @@ void start_kept_pump(const std::string& device, milliseconds limit) {
         unlink(files.ready.c_str()); // Of a start that was killed: there is one at a time.
         return;
     }
+    if (ftruncate(lock.get(), 0) < 0) { // First: others shall not look for the last keeper.
+        throw Error::from_errno(fmt::format("{}: empty {}", operation, files.lock));
+    }
     const UniqueFd log(::open(files.log.c_str(),
                               O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
                               S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH));
-    if (!log || ftruncate(lock.get(), 0) < 0) {
+    if (!log) {
         throw Error::from_errno(fmt::format("{}: open {}", operation, files.log));
     }
     ReadySocket ready = ReadySocket::open(files.ready);

@@ -411,6 +411,31 @@ TEST_F(Hook, ProcessThatIsNotTheKeeperIsLeft) {
     std::ofstream(lock) << keeper;
 }
 
+// As where a hook starts after one that was killed, whose number is in the file still.
+TEST_F(Hook, KeeperThatOnlyBeginsHasNoPumpYet) {
+    const hooks::PumpFiles files("tl0");
+    files.write_options({"--device=tl0"});
+    const std::string ended = output_of("sh -c 'echo $$'");
+    std::ofstream(files.lock) << ended;
+    const UniqueFd lock(open(files.lock.c_str(), O_RDWR | O_CLOEXEC));
+    struct flock whole {};
+    whole.l_type = F_WRLCK;
+    ASSERT_EQ(fcntl(lock.get(), F_OFD_SETLK, &whole), 0);
+    EXPECT_EQ(hooks::find_kept_pump("tl0"), std::nullopt);
+    files.remove();
+}
+
+TEST_F(Hook, StartForgetsTheNumberOfTheLastKeeperFirst) {
+    const hooks::PumpFiles files("tl0");
+    files.write_options({"--device=tl0"});
+    std::ofstream(files.lock) << "4711\n";
+    fs::create_directory(files.log); // So that it goes no further.
+    EXPECT_THROW(hooks::start_kept_pump("tl0", std::chrono::milliseconds(200)), Error);
+    EXPECT_EQ(fs::file_size(files.lock), 0u);
+    fs::remove(files.log);
+    files.remove();
+}
+
 // Systemd would take it for a pattern.
 TEST_F(Hook, NoPumpIsNamedAfterAPattern) {
     define({{"<driver queues", "<target dev='tl*'/><driver queues"}});

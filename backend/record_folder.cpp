@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -88,14 +89,20 @@ UniqueFd open_plain_file(const std::string& path) {
 }
 
 std::optional<std::string> read_start(int fd, size_t bytes_max) {
-    struct stat facts {};
-    const bool known = fstat(fd, &facts) == 0 && facts.st_size > 0;
-    std::string text(known ? std::min(static_cast<size_t>(facts.st_size), bytes_max) : 0, '\0');
-    const ssize_t length = pread(fd, text.data(), text.size(), 0);
-    if (length < 0) {
-        return std::nullopt;
+    std::string text;
+    std::array<char, 4096> part{};
+    while (text.size() < bytes_max) {
+        const ssize_t length =
+            pread(fd, part.data(), std::min(part.size(), bytes_max - text.size()),
+                  static_cast<off_t>(text.size()));
+        if (length < 0) {
+            return std::nullopt;
+        }
+        if (length == 0) {
+            break;
+        }
+        text.append(part.data(), static_cast<size_t>(length));
     }
-    text.resize(static_cast<size_t>(length));
     return text;
 }
 

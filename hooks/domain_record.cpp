@@ -63,8 +63,12 @@ std::vector<MadeInterface> read(const std::string& path) {
     if (!file) {
         return found;
     }
+    const auto text = read_start(file.get(), record_bytes_max);
+    if (!text) {
+        throw Error::from_errno(fmt::format("read {}", path));
+    }
     try {
-        const auto facts = Json::parse(read_start(file.get(), record_bytes_max).value_or(""));
+        const auto facts = Json::parse(*text);
         for (const Json& each : facts.at("interfaces")) {
             found.push_back({.device = each.at("device").get<std::string>(),
                              .socket = each.at("socket").get<std::string>(),

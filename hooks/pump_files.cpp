@@ -53,13 +53,15 @@ void PumpFiles::write_options(const std::vector<std::string>& values) const {
 
 std::vector<std::string> PumpFiles::read_options() const {
     const UniqueFd file = open_plain_file(options);
-    const auto read = file ? read_start(file.get(), options_bytes_max) : std::nullopt;
-    const std::string text = read.value_or("");
-    if (!text.starts_with(variable)) {
+    const auto text = file ? read_start(file.get(), options_bytes_max) : std::string();
+    if (!text) {
+        throw Error::from_errno(fmt::format("read {}", options));
+    }
+    if (!text->starts_with(variable)) {
         throw Error({.operation = fmt::format("read {}", options),
                      .cause = "it holds no options of a pump"});
     }
-    std::istringstream words(text.substr(variable.size()));
+    std::istringstream words(text->substr(variable.size()));
     return {std::istream_iterator<std::string>(words), {}};
 }
 

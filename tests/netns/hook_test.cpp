@@ -443,6 +443,15 @@ TEST_F(Hook, NoPumpIsNamedAfterAPattern) {
     EXPECT_EQ(trace(), nothing_);
 }
 
+TEST_F(Hook, RecordThatCannotBeReadIsNotCalledDamaged) {
+    call("prepare");
+    const std::string record = fmt::format("/run/tapline/domains/{}", uuid);
+    run(fmt::format("mount --bind /proc/{}/mem {}", getpid(), record)); // Nothing is at 0 there.
+    const Outcome outcome = outcome_of_call("release");
+    run(fmt::format("umount {}", record));
+    expect_refusal(outcome, fmt::format("read {}: Input/output error\n", record));
+}
+
 struct Damage {
     const char* name;
     const char* command; // With $record.

@@ -2,8 +2,10 @@
 #include "backend/base/error.h"
 #include "backend/device_record.h"
 #include "backend/host_link_record.h"
+#include "backend/record_folder.h"
 #include "backend/tap_node.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/sysmacros.h>
 
@@ -113,6 +115,12 @@ TEST(HostLinkRecordText, ThatIsNoneIsRefusedByItsPath) {
         EXPECT_EQ(refusal(text), "read /run/file: it is no record of a host link (remove the file)")
             << text;
     }
+}
+
+TEST(RecordFile, IsReadWhateverItsSizeIsSaidToBe) {
+    const UniqueFd file(open("/proc/version", O_RDONLY | O_CLOEXEC)); // Of 0 bytes.
+    EXPECT_EQ(read_start(file.get(), 5), "Linux");
+    EXPECT_EQ(read_start(-1, 5), std::nullopt);
 }
 
 TEST(DeviceNumber, IsTwoNumbersWithAColon) {

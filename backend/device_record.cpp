@@ -93,6 +93,16 @@ bool is_still_at(const std::string& path, int fd) {
            by_path.st_ino == by_fd.st_ino && by_path.st_dev == by_fd.st_dev;
 }
 
+// The number of the record whose file has that name.
+std::optional<uint32_t> id_in_file_name(const std::string& name) {
+    const bool kept = name.ends_with(kept_suffix);
+    const auto id =
+        parse_id(std::string_view(name).substr(0, name.size() - (kept ? kept_suffix.size() : 0)));
+    const bool as_written =
+        id && name == fs::path(kept ? kept_path(*id) : owned_path(*id)).filename();
+    return as_written ? id : std::nullopt;
+}
+
 // Nothing where it is none, or is gone meanwhile.
 std::optional<RecordedDevice> read_record(const fs::path& path) {
     const auto id = id_in_file_name(path.filename());
@@ -103,7 +113,7 @@ std::optional<RecordedDevice> read_record(const fs::path& path) {
     RecordedDevice record =
         parse_device_record(*id, read_start(file.get(), record_bytes_max).value_or(""));
     record.state = RecordState::kept;
-    if (path != kept_path(*id)) {
+    if (!path.filename().string().ends_with(kept_suffix)) {
         // Shared, so that those who look do not take each other for the owner.
         const bool abandoned = flock(file.get(), LOCK_SH | LOCK_NB) == 0;
         if (abandoned && !is_still_at(path, file.get())) {
@@ -165,22 +175,13 @@ RecordedDevice parse_device_record(uint32_t id, const std::string& text) {
     return record;
 }
 
-std::optional<uint32_t> id_in_file_name(const std::string& name) {
-    const bool kept = name.ends_with(kept_suffix);
-    const auto id =
-        parse_id(std::string_view(name).substr(0, name.size() - (kept ? kept_suffix.size() : 0)));
-    const bool as_written =
-        id && name == fs::path(kept ? kept_path(*id) : owned_path(*id)).filename();
-    return as_written ? id : std::nullopt;
-}
-
-DeviceRecords read_device_records() {
+DeviceRecords read_device_records(const std::string& root) {
     DeviceRecords records;
-    if (!has_record_folder(folder)) {
+    if (!has_record_folder(root + folder)) {
         return records;
     }
     std::error_code unreadable; // Told by has_record_folder().
-    for (const auto& entry : fs::directory_iterator(folder, unreadable)) {
+    for (const auto& entry : fs::directory_iterator(root + folder, unreadable)) {
         std::error_code none;
         if (auto record = read_record(entry.path())) {
             records.found.push_back(std::move(*record));

@@ -57,15 +57,14 @@ struct RecordedDevice {
 
 // What the text of a record says of its owner; what it says wrongly is left out.
 RecordedDevice parse_device_record(uint32_t id, const std::string& text);
-// The number of the record whose file has that name.
-std::optional<uint32_t> id_in_file_name(const std::string& name);
 
 struct DeviceRecords {
     std::vector<RecordedDevice> found;
     std::vector<std::string> strays; // Paths of what lies among them and is none.
 };
-// All there are. Throws Error where others than root can write records.
-DeviceRecords read_device_records();
+// All there are, of the host whose files lie below root. Throws Error where others than root can
+// write records.
+DeviceRecords read_device_records(const std::string& root = "");
 std::optional<RecordedDevice> read_device_record(uint32_t id);
 
 void erase_device_record(uint32_t id) noexcept;

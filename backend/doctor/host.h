@@ -1,6 +1,8 @@
 // What the host's files say: /proc, /sys, /dev, /etc and /lib/modules.
 #pragma once
 
+#include "backend/device_record.h"
+
 #include <sys/types.h>
 
 #include <optional>
@@ -35,6 +37,7 @@ public:
     std::string line(const std::string& path) const;
     std::vector<std::string> lines(const std::string& path) const;
     std::vector<std::string> names_in(const std::string& folder) const;
+    DeviceRecords device_records() const { return read_device_records(root_); } // Throws Error.
 
     std::string kernel_release() const { return line("/proc/sys/kernel/osrelease"); }
     // sign: a path that is there while the module runs.

@@ -1,5 +1,6 @@
 #include "backend/doctor/host_checks.h"
 
+#include "backend/base/error.h"
 #include "backend/device_record.h"
 #include "backend/doctor/version.h"
 
@@ -9,7 +10,8 @@
 #include <linux/capability.h>
 #include <sys/stat.h>
 
-#include <numeric>
+#include <algorithm>
+#include <cerrno>
 #include <string_view>
 
 namespace tapline::doctor {
@@ -150,29 +152,31 @@ Check net_admin_check(const Host& host) {
             .mend = "sudo tapline doctor"};
 }
 
-std::string text_of(const Host& host, const std::string& path) {
-    const auto lines = host.lines(path);
-    return std::accumulate(lines.begin(), lines.end(), std::string());
-}
-
-// Of a folder that can be trusted; who may not read a record does not know what it says.
+// Of a folder that can be trusted.
 Check check_records_in(const Host& host, const std::string& folder) {
     Check check{.name = "records",
                 .state = State::limited,
                 .detail = {},
                 .why = "nobody can tell from it who answers for a device"};
-    for (const std::string& name : host.names_in(folder)) {
-        const std::string path = fmt::format("{}/{}", folder, name);
-        const auto rights = host.rights(path);
-        const auto id = id_in_file_name(name);
-        if (!id || !rights || !S_ISREG(rights->mode)) {
-            check.detail = fmt::format("{} is no record of a device", path);
-            check.mend = fmt::format("rm -r {}", shell_word(path));
+    try {
+        const DeviceRecords records = host.device_records();
+        const auto damaged = std::ranges::find_if(records.found, [](const RecordedDevice& record) {
+            return record.damaged && record.state != RecordState::owned;
+        });
+        if (!records.strays.empty()) {
+            check.detail = fmt::format("{} is no record of a device", records.strays.front());
+            check.mend = fmt::format("rm -r {}", shell_word(records.strays.front()));
             return check;
         }
-        if (host.may_use(path) && parse_device_record(*id, text_of(host, path)).damaged) {
-            check.detail = fmt::format("{} is damaged", path);
+        if (damaged != records.found.end()) {
+            check.detail = fmt::format("device record {:08x} is damaged", damaged->id);
             check.mend = "tapline reconcile";
+            return check;
+        }
+    } catch (const Error& error) {
+        if (error.code() != EACCES) { // Else this user does not know what they say.
+            check.detail = error.what();
+            check.mend = fmt::format("ls -l {}", folder);
             return check;
         }
     }

@@ -1,10 +1,14 @@
 // `tapline doctor` as a user runs it: what it finds on a real kernel, how it tells it, exit codes.
+#include "backend/base/unique_fd.h"
 #include "tests/netns/lab.h"
 #include "tests/netns/program.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -195,13 +199,23 @@ TEST_F(Doctor, FindsRecordsThatOthersCanWrite) {
 
 TEST_F(Doctor, FindsWhatIsNoRecordAmongTheRecords) {
     ASSERT_EQ(outcome_of("backend/tapline", {"create", "--parent", "uplink"}).status, 0);
-    for (const char* damage : {"mkdir 'a b'", "touch 40000001.kept", "truncate -s 9 *.kept"}) {
+    for (const char* damage : {"mkdir 'a b'", "touch 40000001.kept",
+                               "ln -s $(echo *.kept) 40000002.kept", "truncate -s 9 *.kept"}) {
         run(fmt::format("cd /run/tapline/devices && {}", damage));
         const auto found = check(findings({}), "records");
         EXPECT_EQ(found["state"], "limited") << damage;
         run(fmt::format("PATH=$PATH:{}; {}", program_path("backend"),
                         found["mend"].get<std::string>()));
     }
+    EXPECT_EQ(check(findings({}), "records")["state"], "ok");
+}
+
+// Its owner may be writing just now.
+TEST_F(Doctor, LeavesTheRecordOfALivingOwner) {
+    run("install -d -m 755 /run/tapline/devices");
+    const UniqueFd owned(
+        open("/run/tapline/devices/40000001", O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    ASSERT_EQ(flock(owned.get(), LOCK_EX), 0);
     EXPECT_EQ(check(findings({}), "records")["state"], "ok");
 }
 

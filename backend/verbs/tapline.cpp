@@ -56,11 +56,12 @@ int run(Arguments arguments) {
     }
     arguments.front() = "tapline";
     const std::string& verb = arguments[1];
-    if (verb == "help" && arguments.size() > 2) {
-        throw UsageError(fmt::format(
-            "help stands alone: leave out '{}', or see `tapline VERB --help`", arguments[2]));
-    }
     if (verb == "--help" || verb == "-h" || verb == "help") {
+        if (arguments.size() > 2) {
+            throw UsageError(
+                fmt::format("{} stands alone: leave out '{}', or see `tapline VERB --help`", verb,
+                            arguments[2]));
+        }
         print_text(usage());
         return 0;
     }

@@ -296,6 +296,8 @@ INSTANTIATE_TEST_SUITE_P(
     Usage, DeviceMisuse,
     testing::Values(Misuse{"NoVerb", {}}, Misuse{"UnknownVerb", {"frobnicate"}},
                     Misuse{"HelpOfAVerb", {"help", "create"}},
+                    Misuse{"LongHelpOfAVerb", {"--help", "create"}},
+                    Misuse{"ShortHelpOfAVerb", {"-h", "create"}},
                     Misuse{"VersionAndMore", {"--version", "create"}},
                     Misuse{"VerbThatIsAPath", {"../bin/true"}},
                     Misuse{"OptionForVerb", {"--bogus"}}, Misuse{"CreateWithoutParent", {"create"}},

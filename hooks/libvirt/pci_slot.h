@@ -10,7 +10,8 @@ namespace tapline::libvirt {
 
 // What helps where there is none.
 constexpr auto make_pci_ports =
-    "add <controller type='pci' model='pcie-root-port'/> to the domain and start it anew";
+    "add <controller type='pci' model='pcie-root-port'/> to the domain (with the machine type pc "
+    "model='pci-bridge') and start it anew";
 
 // The bus for device_add, by what query-pci returns; absent where QEMU chooses, on the machine type
 // pc. libvirt gives its own cards the first free port, so this is the last one. Throws Error where

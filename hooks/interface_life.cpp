@@ -67,7 +67,7 @@ void make_device(Netlink& netlink, const InterfacePlan& plan) {
 }
 
 void start_pump(const InterfacePlan& plan) {
-    make_socket_folder();
+    make_socket_folder(); // For all but prepare(), which looks before anything is made.
     PumpService(*plan.spec.name()).start(plan.pump_options);
 }
 

@@ -23,11 +23,15 @@ struct Row {
     Card card;
     std::optional<MacvtapDevice> device; // Absent: there is none of that name.
     std::optional<pid_t> pump;
+    bool unknown = false; // What is asked of the pump has failed.
 };
 
 const char* state_of(const Row& row) {
     if (!row.device) {
         return "no device";
+    }
+    if (row.unknown) {
+        return "unknown";
     }
     if (row.card.way == Way::pump && !row.pump) {
         return "no pump";
@@ -35,15 +39,26 @@ const char* state_of(const Row& row) {
     return row.device->up ? "up" : "down";
 }
 
+// A failure is of this row, and shall not hide the others.
+void find_pump(Row& row) {
+    try {
+        row.pump = hooks::PumpService(row.card.device).pid();
+    } catch (const Error& error) {
+        log(LogLevel::error, "{}", error.what());
+        row.unknown = true;
+    }
+}
+
 std::vector<Row> rows_of(const Domain& domain, const std::vector<MacvtapDevice>& devices) {
     std::vector<Row> rows;
     for (const Card& card : running_cards(domain, MulticastPolicy::joined)) {
         const auto device = std::ranges::find(devices, card.device, &MacvtapDevice::name);
-        rows.push_back(
-            {.domain = domain.name(),
-             .card = card,
-             .device = device == devices.end() ? std::nullopt : std::optional(*device),
-             .pump = card.way == Way::pump ? hooks::PumpService(card.device).pid() : std::nullopt});
+        rows.push_back({.domain = domain.name(),
+                        .card = card,
+                        .device = device == devices.end() ? std::nullopt : std::optional(*device)});
+        if (card.way == Way::pump) {
+            find_pump(rows.back());
+        }
     }
     return rows;
 }
@@ -127,7 +142,7 @@ int list_verb(const Arguments& arguments) {
         }
     }
     print_text(json ? as_json(rows) : as_text(rows));
-    return status;
+    return std::ranges::any_of(rows, &Row::unknown) ? 1 : status;
 }
 
 } // namespace tapline::libvirt

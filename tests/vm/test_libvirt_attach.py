@@ -79,6 +79,10 @@ def test_list_tells_what_a_card_is(host, guest, way):
                         "parent": PARENT, "mode": "bridge", "queues": 2, "state": "up"}
         assert isinstance(pump, int) == (way == "pump")
         assert MAC in tapline(host, "list", NAME)
+        if way == "pump":
+            with pump_that_cannot_be_stopped(host, DEVICE):  # Nor be asked.
+                told = host.run("sh", "-c", f"{TAPLINE} libvirt list --json || test $? = 1")
+            assert json.loads(told) == [card | {"pump_pid": None, "state": "unknown"}]
 
 
 def refusal_of(host, *arguments, **options):

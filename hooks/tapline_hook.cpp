@@ -165,14 +165,16 @@ int status_verb(const Arguments& arguments) {
     command_line.flag("json", "Print a JSON object", json);
     command_line.parse_options(arguments);
     const auto found = find_hook();
-    if (found && access(found->path.c_str(), X_OK) < 0) { // libvirt passes over it.
+    const bool is_program = found && access(found->path.c_str(), X_OK) == 0;
+    if (found && !is_program && !json) { // libvirt passes over it.
         throw Error({.operation = fmt::format("look at {}", found->path.string()),
                      .cause = "it leads to no program",
                      .next_step = "tapline hook install"});
     }
     const bool must_restart = found && found->libvirtd_must_restart;
     if (json) {
-        nlohmann::ordered_json facts = {{"path", nullptr}, {"restart_libvirtd", must_restart}};
+        nlohmann::ordered_json facts = {
+            {"path", nullptr}, {"is_program", is_program}, {"restart_libvirtd", must_restart}};
         if (found) {
             facts["path"] = found->path.string();
         }
@@ -183,7 +185,7 @@ int status_verb(const Arguments& arguments) {
             print_restart(*found);
         }
     }
-    return found && !must_restart ? 0 : 1;
+    return is_program && !must_restart ? 0 : 1;
 }
 
 // Not for people: what start_kept_pump() executes.

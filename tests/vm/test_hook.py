@@ -1,5 +1,6 @@
 """The hook alone, called as libvirt would."""
 
+import json
 import re
 
 import pytest
@@ -266,6 +267,8 @@ def test_installed_hook_is_told_of_and_goes(host):
     host.run("ln", "-sfn", "/nosuch/tapline-hook", path)  # Of a version that lay elsewhere.
     with pytest.raises(Failure, match=f"{path}: it leads to no program .tapline hook install"):
         host.run("tapline", "hook", "status")
+    told = host.run("sh", "-c", "tapline hook status --json || test $? = 1")
+    assert (json.loads(told)["path"], json.loads(told)["is_program"]) == (path, False)
     host.run("tapline", "hook", "install")
     assert host.run("tapline", "hook", "status").startswith(f"{path}: installed")
     host.run("tapline", "hook", "uninstall")

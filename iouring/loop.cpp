@@ -92,6 +92,9 @@ void Loop::arm() noexcept {
             if (used->kick >= 0) {
                 ring_.poll(used->kick, TagKind::kick, static_cast<uint16_t>(direction));
             }
+            if (used->calls_first) {
+                call(direction);
+            }
             used->queue->disable_kicks();
         }
     }

@@ -64,7 +64,8 @@ std::optional<QueuePair::Lane> make_lane(vhost::Session& session, uint16_t ring,
         return QueuePair::Lane{.queue = std::move(queue),
                                .kick = control.kick.get(),
                                .call = control.call.get(),
-                               .error = control.error.get()};
+                               .error = control.error.get(),
+                               .calls_first = std::exchange(control.call_is_new, false)};
     } catch (const vhost::ProtocolError&) {
         if (control.may_wait_for_memory) {
             return std::nullopt;

@@ -24,9 +24,10 @@ public:
     // One direction: its ring and the eventfds that go with it, borrowed until stop().
     struct Lane {
         std::unique_ptr<vhost::Virtqueue> queue;
-        int kick;  // -1: the ring is to be polled.
-        int call;  // -1: the driver polls.
-        int error; // -1: nobody wants to know when the ring breaks.
+        int kick;                 // -1: the ring is to be polled.
+        int call;                 // -1: the driver polls.
+        int error;                // -1: nobody wants to know when the ring breaks.
+        bool calls_first = false; // Whatever the driver wants: it may have missed a call.
     };
     struct Plan {
         WireToGuest::Format format;

@@ -298,6 +298,7 @@ Session::Reply Session::set_vring_kick(Message& message) {
 Session::Reply Session::set_vring_call(Message& message) {
     auto [target, fd] = ring_and_fd(message);
     target.call = std::move(fd);
+    target.call_is_new = true;
     return std::nullopt;
 }
 

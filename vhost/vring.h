@@ -20,8 +20,9 @@ struct Vring {
     // worker has the ring; none until SET_VRING_BASE or a stop.
     std::optional<uint32_t> base;
     std::optional<VringAddresses> addresses;
-    UniqueFd kick; // May be absent: the device polls.
-    UniqueFd call; // May be absent: the driver polls.
+    UniqueFd kick;            // May be absent: the device polls.
+    UniqueFd call;            // May be absent: the driver polls.
+    bool call_is_new = false; // The last call may have gone to the one before, unheard.
     UniqueFd error;
     bool started = false;
     bool enabled = false;

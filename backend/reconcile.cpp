@@ -241,8 +241,8 @@ void Reconciliation::check_left_nodes() {
 }
 
 bool is_in_the_way(const MacvtapDevice& device, const InterfaceSpec& spec, const Link& parent) {
-    const bool shares_parent =
-        device.parent == parent.name; // The spec may have another name of it.
+    // The spec may have another name of it.
+    const bool shares_parent = device.parent == parent.name;
     const bool needs_it_alone =
         device.mode == MacvlanMode::passthru || spec.mode() == MacvlanMode::passthru;
     return device.name == spec.name() ||
@@ -293,8 +293,8 @@ std::vector<Reconciled> reconcile(Mending mending) {
     const DeviceRecords records = read_device_records();
     const ino_t here = current_network_namespace();
     std::map<ino_t, std::vector<const RecordedDevice*>> by_namespace = {{here, {}}};
-    for (const RecordedDevice& record :
-         records.found) { // A damaged one does not say where it belongs.
+    for (const RecordedDevice& record : records.found) {
+        // A damaged one does not say where it belongs.
         const ino_t place = record.network_namespace == 0 ? here : record.network_namespace;
         by_namespace[place].push_back(&record);
     }

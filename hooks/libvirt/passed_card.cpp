@@ -92,16 +92,21 @@ bool has_card(const Domain& domain, const std::string& id) {
         cards, [&](const json& card) { return card.is_object() && card.value("name", "") == id; });
 }
 
-// A guest that was asked before and has not answered yet is waited for like any other.
-void request_unplug(const Domain& domain, const std::string& id) {
+// Whether the guest has a card to give up. One that was asked before and has not answered yet is
+// waited for like any other; it may let go at any moment, so nobody looks first.
+bool request_unplug(const Domain& domain, const std::string& id) {
     try {
         ask_qemu(domain, "device_del", {{"id", id}});
     } catch (const Error& error) {
         const std::string_view refusal = error.what();
+        if (error.code() == ENODEV) {
+            return false;
+        }
         if (refusal.find("already in the process of unplug") == std::string_view::npos) {
             throw;
         }
     }
+    return true;
 }
 
 // One card's DEVICE_DELETED, which comes when the guest has given it up.
@@ -187,12 +192,9 @@ void pass_card(const Domain& domain, const MacvtapDevice& device, const PassedCa
 void take_card_back(const Connection& connection, const Domain& domain, const MacAddress& mac,
                     std::chrono::milliseconds limit) {
     const std::string id = passed_card_id(mac);
-    if (has_card(domain, id)) {
-        Deletion deletion(connection, domain, id);
-        request_unplug(domain, id);
-        if (!deletion.wait(limit) && has_card(domain, id)) {
-            throw_not_given_up(domain, mac, limit);
-        }
+    Deletion deletion(connection, domain, id);
+    if (request_unplug(domain, id) && !deletion.wait(limit) && has_card(domain, id)) {
+        throw_not_given_up(domain, mac, limit);
     }
     try {
         ask_qemu(domain, "netdev_del", {{"id", netdev_id(mac)}});

@@ -102,6 +102,19 @@ class Machine(TalkingChild):
         return self.process.wait()
 
 
+class HostChild(Child):
+    """A process on the host. What starts it there stays outside, and ends as it ends."""
+
+    def __init__(self, host, *command, log):
+        super().__init__(host.command(*command), host.lab.path(log))
+
+    def signal(self, number):
+        if self.process.poll() is None:
+            with open(f"/proc/{self.pid}/task/{self.pid}/children") as children:
+                for pid in children.read().split() or [self.pid]:
+                    os.kill(int(pid), number)
+
+
 class LibvirtHost:
     """`with` block: libvirtd runs and answers. Another `name` is another host."""
 
@@ -188,7 +201,7 @@ class LibvirtHost:
 
     def start_libvirtd(self):
         """libvirtd looks for hooks when it starts, and only then."""
-        self.libvirtd = Child(self.command("libvirtd"), self.lab.path(f"{self.name}d.log"))
+        self.libvirtd = HostChild(self, "libvirtd", log=f"{self.name}d.log")
         deadline = Deadline(START_LIMIT_S)
         while True:
             try:

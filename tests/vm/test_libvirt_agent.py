@@ -11,10 +11,10 @@ from conftest import LAB, need
 from lab import PEER_IPV4, open_lab
 from libvirt_cards import DIRECT, domain_uuid
 from libvirt_guest import MACHINE, define, domain_xml
-from libvirt_host import TAPLINE, LibvirtHost
+from libvirt_host import TAPLINE, HostChild, LibvirtHost
 from libvirt_plug import (CARD, CARD_XML, NAME, PLUG_LIMIT_S, WAYS, attach, busy_s,
                           guest_without_cards, plugged, pump_that_cannot_be_stopped, wait_for)
-from process import Child, Failure, run, tail
+from process import Failure, run, tail
 
 # The guest joins this address' solicited-node group when it takes the address, and who looks for
 # the address asks that group: without it there is no answer.
@@ -44,11 +44,11 @@ def logs(request, host, guest):
     request.node.stash[LAB] = host.lab
 
 
-class Agent(Child):
+class Agent(HostChild):
     def __init__(self, host, *options, environment=()):
         self.log = host.lab.path("agent.log")
-        super().__init__(host.command("env", *environment, TAPLINE, "libvirt", "agent", *options),
-                         self.log)
+        super().__init__(host, "env", *environment, TAPLINE, "libvirt", "agent", *options,
+                         log="agent.log")
         wait_for(lambda: "connected to libvirt" in self.said(), "the agent to connect")
 
     def said(self):
@@ -182,8 +182,8 @@ def test_qemu_that_hangs_is_not_waited_for(host, guest):
         joins(guest)
         os.kill(qemu, signal.SIGSTOP)
         try:
-            with Child(host.command("virsh", "qemu-monitor-command", NAME, "--hmp", "info version"),
-                       host.lab.path("virsh.log")):
+            with HostChild(host, "virsh", "qemu-monitor-command", NAME, "--hmp", "info version",
+                           log="virsh.log"):
                 wait_for(lambda: busy_s(host) > 2, "QEMU to be busy for long")
                 with Agent(host, environment=[f"NOTIFY_SOCKET={WATCHDOG}"]) as agent:
                     wait_for(lambda: "does not answer" in agent.said(), "the agent to go by")

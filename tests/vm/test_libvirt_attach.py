@@ -11,10 +11,10 @@ import traffic
 from conftest import LAB, need
 from lab import PARENT, PEER_IPV4, open_lab
 from libvirt_guest import MACHINE, LibvirtGuest, define, domain_xml
-from libvirt_host import TAPLINE, LibvirtHost
+from libvirt_host import TAPLINE, HostChild, LibvirtHost
 from libvirt_plug import (CARD, MAC, NAME, WAYS, attach, busy_s, detach, guest_without_cards,
                           listed, plugged, pump_that_cannot_be_stopped, tapline, wait_for)
-from process import Child, Deadline, Failure, TalkingChild
+from process import Deadline, Failure, TalkingChild
 
 DATA_MIB = 4
 STOPPED = "stopped"  # Without shared memory, and it never runs.
@@ -150,8 +150,8 @@ def test_running_guest_and_its_next_start_have_the_card(host, guest, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_card_whose_attachment_was_killed_is_detached(host, guest, way):
-    with Child(host.command(TAPLINE, "libvirt", "attach", NAME, "--parent", PARENT, "--to", way,
-                            "--mac", MAC, *affected_by(way)), host.lab.path("attach.log")) as child:
+    with HostChild(host, TAPLINE, "libvirt", "attach", NAME, "--parent", PARENT, "--to", way,
+                   "--mac", MAC, *affected_by(way), log="attach.log") as child:
         wait_for(lambda: DEVICE in host.namespace.links(), "the device")
         child.signal(signal.SIGKILL)
         child.process.wait()
@@ -205,12 +205,11 @@ def suspended(host):
 
 
 def test_wait_for_one_guest_can_be_ended_and_is_not_for_others(host, guest):
-    log = host.lab.path("detach.log")
     with plugged(host, guest, "handoff"):
         entry = f"mac='{MAC}'"
         with suspended(host):
-            with Child(host.command(TAPLINE, "libvirt", "detach", NAME, MAC, "--wait", "600"),
-                       log) as child:
+            with HostChild(host, TAPLINE, "libvirt", "detach", NAME, MAC, "--wait", "600",
+                           log="detach.log") as child:
                 wait_for(lambda: entry not in description(host, NAME).replace('"', "'"),
                          "the detachment to begin")
                 attach(host, "handoff", domain=STOPPED)
@@ -224,8 +223,8 @@ def test_wait_for_a_qemu_that_hangs_can_be_ended(host, guest):
     qemu, = host.pids("/qemu-system-x86_64 ")
     os.kill(qemu, signal.SIGSTOP)
     try:
-        with Child(host.command(TAPLINE, "libvirt", "attach", NAME, "--parent", PARENT, "--mac",
-                                MAC), host.lab.path("attach.log")) as child:
+        with HostChild(host, TAPLINE, "libvirt", "attach", NAME, "--parent", PARENT, "--mac", MAC,
+                       log="attach.log") as child:
             wait_for(lambda: busy_s(host) > 0, "QEMU to be asked")
             child.signal(signal.SIGTERM)
             assert child.process.wait(60) == -signal.SIGTERM

@@ -27,14 +27,14 @@ GuestToWire::GuestToWire(vhost::Virtqueue& queue, size_t header_bytes, Fate fate
       express_(express),
       parts_(parts_max) {}
 
-unsigned GuestToWire::collect(Ring& ring) noexcept {
+unsigned GuestToWire::collect(Ring& ring, unsigned most) noexcept {
     parts_.clear();
     if (gate_) {
         gate_->begin_turn();
         queue_.rewind(); // To the frame that had to wait.
-        take<true>(ring);
+        take<true>(ring, most);
     } else {
-        take<false>(ring);
+        take<false>(ring, most);
     }
     return batch_size_;
 }
@@ -68,8 +68,9 @@ void GuestToWire::send_express(Ring& ring, unsigned end) noexcept {
     }
 }
 
-template <bool gated> void GuestToWire::take(Ring& ring) noexcept {
-    const std::span available = std::span(batch_).first(queue_.peek(parts_, batch_));
+template <bool gated> void GuestToWire::take(Ring& ring, unsigned most) noexcept {
+    const std::span room = std::span(batch_).first(most);
+    const std::span available = room.first(queue_.peek(parts_, room));
     unsigned slot = 0;
     uint64_t frames = 0;
     uint64_t bytes = 0; // With their headers.

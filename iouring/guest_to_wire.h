@@ -24,9 +24,9 @@ public:
                 DirectionCounters& counters, std::unique_ptr<SendGate> gate = nullptr,
                 ExpressLane* express = nullptr);
 
-    // Takes what the guest has made available, sends what goes by the express lane and queues the
-    // writes of the rest. Returns the chains taken.
-    unsigned collect(Ring& ring) noexcept;
+    // Takes what the guest has made available, up to so many chains, sends what goes by the express
+    // lane and queues the writes of the rest. Returns the chains taken.
+    unsigned collect(Ring& ring, unsigned most = frames_per_turn_max) noexcept;
     // The write of this frame failed with -errno.
     void refused(uint16_t slot, int32_t result) noexcept;
     // After submit: gives all of collect()'s chains back. True: the driver wants a call.
@@ -38,7 +38,7 @@ public:
     }
 
 private:
-    template <bool gated> void take(Ring& ring) noexcept;
+    template <bool gated> void take(Ring& ring, unsigned most) noexcept;
     bool may_send(const vhost::Chain& chain) noexcept;
     void send_express(Ring& ring, unsigned end) noexcept;
 

@@ -57,8 +57,10 @@ void Loop::run() noexcept {
     arm();
     while (!stopping_) {
         translate();
-        const unsigned taken = guest_to_wire_ ? guest_to_wire_->collect(ring_) : 0;
         const bool read = wire_to_guest_ && (tap_readable_ || looking_);
+        // Else the guest would send two frames while it gets one.
+        const unsigned share = read ? reads_per_turn_max : frames_per_turn_max;
+        const unsigned taken = guest_to_wire_ ? guest_to_wire_->collect(ring_, share) : 0;
         const unsigned offered = read ? wire_to_guest_->offer(ring_) : 0;
         const auto limit = time_to_hold();
         note_faults();

@@ -26,8 +26,8 @@ protected:
         ring_->enable();
     }
 
-    void turn(GuestToWire& path) {
-        path.collect(*ring_);
+    void turn(GuestToWire& path, unsigned most = frames_per_turn_max) {
+        path.collect(*ring_, most);
         ring_->submit();
         ring_->for_each_completion(
             [&](Tag tag, int32_t result, bool) { path.refused(tag.slot(), result); });
@@ -124,6 +124,19 @@ TEST_F(GuestToWireTest, MoreFramesThanATurnTakesKeepTheirOrder) {
     EXPECT_EQ(taken_back(), count);
     for (uint32_t i = 0; i < count; ++i) {
         expect_on_wire(test_frame(i, 60 + i));
+    }
+}
+
+TEST_F(GuestToWireTest, TurnTakesNoMoreThanItsShare) {
+    for (uint32_t i = 0; i < 5; ++i) {
+        send(test_frame(i, 60));
+    }
+    for (const unsigned taken : {3u, 2u}) {
+        turn(path_, 3);
+        EXPECT_EQ(taken_back(), taken);
+    }
+    for (uint32_t i = 0; i < 5; ++i) {
+        expect_on_wire(test_frame(i, 60));
     }
 }
 
